@@ -1,0 +1,1 @@
+"""The reading surface: reports, products, recommendations, health."""

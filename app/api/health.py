@@ -1,0 +1,86 @@
+"""Is it alive, is it ready, and how full is the inbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, jsonify
+from flask_smorest import Blueprint
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+import inbox
+from app.database import db
+from app.state import state
+from models.migrate import newest_revision, read_revision
+
+blueprint = Blueprint("health", __name__, description="Liveness, readiness, metrics")
+
+
+@blueprint.route("/healthz")
+@blueprint.doc(summary="The process answers")
+def healthz() -> dict[str, str]:
+    """Answer without asking anybody."""
+    return {"status": "ok"}
+
+
+@blueprint.route("/readyz")
+@blueprint.doc(summary="Inbox and database can be used")
+def readyz() -> tuple[Response, int]:
+    """Ask the inbox and the database."""
+    checks = {"inbox": _check_inbox(), "database": _check_database()}
+    ready = all(check["ok"] for check in checks.values())
+    return jsonify({"ready": ready, "checks": checks}), 200 if ready else 503
+
+
+@blueprint.route("/metrics")
+@blueprint.doc(summary="Figures for Prometheus")
+def metrics() -> Response:
+    """Write the inbox's depth and what the workers have done."""
+    registry = CollectorRegistry()
+    try:
+        depth = inbox.read_depth(state().redis)
+        totals = inbox.read_totals(state().redis)
+    except RedisError:
+        Gauge("millrace_inbox_up", "1 when the inbox can be reached", registry=registry).set(0)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    figures = {
+        "millrace_inbox_up": ("1 when the inbox can be reached", 1.0),
+        "millrace_inbox_batches": ("Batches in the inbox", float(depth.batches)),
+        "millrace_inbox_pending": ("Batches taken and not yet stored", float(depth.pending)),
+        "millrace_inbox_bytes": ("Memory the inbox takes", float(depth.size_bytes)),
+        "millrace_inbox_oldest_age_seconds": ("Age of the oldest batch", depth.oldest_age_s),
+    }
+    for name, (text, value) in figures.items():
+        Gauge(name, text, registry=registry).set(value)
+    events = Gauge("millrace_events", "Events by what became of them", ["outcome"], registry=registry)
+    for outcome, count in totals.items():
+        events.labels(outcome).set(count)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _check_inbox() -> dict[str, Any]:
+    try:
+        depth = inbox.read_depth(state().redis)
+        policy = inbox.read_policy(state().redis)
+    except RedisError as error:
+        return {"ok": False, "detail": f"cannot be reached ({type(error).__name__})"}
+    if policy != "noeviction":
+        return {
+            "ok": False,
+            "detail": f"maxmemory-policy is {policy}: accepted events could be dropped. "
+            "Set it to noeviction",
+        }
+    return {"ok": True, "batches": depth.batches, "oldest_age_s": round(depth.oldest_age_s, 3)}
+
+
+def _check_database() -> dict[str, Any]:
+    try:
+        revision = read_revision(db.session.connection())
+    except SQLAlchemyError as error:
+        return {"ok": False, "detail": f"cannot be reached ({type(error).__name__})"}
+    newest = newest_revision()
+    if revision != newest:
+        return {"ok": False, "detail": f"schema is at {revision}, needs {newest}: ./millrace migrate"}
+    return {"ok": True, "revision": revision}

@@ -1,0 +1,42 @@
+"""The catalogue, as the shop sends it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_smorest import Blueprint
+from marshmallow import ValidationError
+
+from app.auth import require_scope
+from app.database import db
+from app.schemas.products import ProductsAnswer, ProductSchema, ProductsRequest
+from app.state import state
+from intake.payload import check_payload
+from models.products import upsert_products
+
+blueprint = Blueprint("products", __name__, url_prefix="/api/products", description="Catalogue")
+_SCHEMA = ProductSchema()
+
+
+@blueprint.route("", methods=["POST"], strict_slashes=False)
+@blueprint.doc(summary="Insert or replace products", security=[{"admin_token": []}])
+@require_scope("admin")
+@blueprint.arguments(ProductsRequest)
+@blueprint.response(200, ProductsAnswer)
+def put_products(request_body: dict[str, Any]) -> dict[str, Any]:
+    """Insert or replace products, each judged by itself."""
+    accepted: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    for index, product in enumerate(request_body["products"]):
+        try:
+            check_payload(product)
+            accepted.append(_SCHEMA.load(product))
+        except ValidationError as error:
+            rejected.append(
+                {"index": index, "reason": "invalid", "errors": error.normalized_messages()}
+            )
+    now = datetime.fromtimestamp(state().clock(), UTC)
+    created, updated = upsert_products(db.session, accepted, now=now)
+    db.session.commit()
+    return {"created": created, "updated": updated, "rejected": rejected}

@@ -1,0 +1,66 @@
+"""Read a request's body within bounds, unpacking what is packed."""
+
+from __future__ import annotations
+
+import zlib
+
+from flask import Request
+
+from app.errors import Problem
+
+_ACCEPTED_TYPES = ("", "application/json", "text/plain", "application/octet-stream")
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+def check_content_type(request: Request) -> None:
+    """Refuse a body that says it is no JSON. Beacons say text/plain, and some clients nothing."""
+    kind = request.mimetype
+    if kind in _ACCEPTED_TYPES or kind.endswith("+json"):
+        return
+    raise Problem(
+        415,
+        "unsupported_media_type",
+        f"send the events as JSON with Content-Type: application/json, not {kind}",
+    )
+
+
+def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """Read the body and unpack gzip or deflate; neither form may exceed `max_bytes`."""
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    data = request.stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise _too_large(max_bytes)
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        return data
+    bits = _WINDOW_BITS.get(encoding)
+    if bits is None:
+        raise Problem(
+            415,
+            "unsupported_encoding",
+            f"Content-Encoding may be gzip, deflate or identity, not {encoding}",
+            headers={"Accept-Encoding": "gzip, deflate"},
+        )
+    return _unpack(data, bits=bits, max_bytes=max_bytes, encoding=encoding)
+
+
+def _unpack(data: bytes, *, bits: int, max_bytes: int, encoding: str) -> bytes:
+    unpacker = zlib.decompressobj(bits)
+    try:
+        text = unpacker.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise Problem(400, "bad_encoding", f"the body is not {encoding}: {error}") from None
+    if len(text) > max_bytes:
+        raise _too_large(max_bytes)
+    if not unpacker.eof or unpacker.unused_data:
+        raise Problem(400, "bad_encoding", f"the {encoding} body is cut off or has more behind it")
+    return text
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(
+        413,
+        "request_too_large",
+        f"a request may have {max_bytes} bytes, unpacked too: send the events in parts",
+    )

@@ -1,0 +1,1 @@
+"""One module per dialect that clients speak; each ends in canonical events."""

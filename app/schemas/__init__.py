@@ -1,0 +1,1 @@
+"""Schemas of requests and answers: the published contract of the API."""

@@ -1,0 +1,41 @@
+"""Who is calling: the address, as much of it as the setting keeps, and the User-Agent."""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
+
+from flask import Request
+
+MAX_USER_AGENT = 512
+
+
+def read_address(request: Request, *, trusted_proxies: int) -> str | None:
+    """Give the client's address, believing as many X-Forwarded-For hops as there are proxies."""
+    if trusted_proxies:
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+        hops = [hop for hop in hops if hop]
+        if hops:
+            return hops[-min(trusted_proxies, len(hops))]
+    return request.remote_addr
+
+
+def anonymise_address(address: str | None, *, mode: str) -> str | None:
+    """Keep as much of an address as the mode says: nothing, its network (/24, /48), or all."""
+    if mode == "off" or not address:
+        return None
+    try:
+        parsed = ip_address(address)
+    except (ValueError, AddressValueError):
+        return None
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if mode == "full":
+        return str(parsed)
+    bits = 24 if isinstance(parsed, IPv4Address) else 48
+    return str(ip_network((parsed, bits), strict=False).network_address)
+
+
+def read_user_agent(request: Request) -> str | None:
+    """Give the User-Agent, cut to a bound, without what the database cannot hold."""
+    agent = request.headers.get("User-Agent", "")[:MAX_USER_AGENT].replace("\0", "")
+    return agent or None

@@ -1,0 +1,60 @@
+"""Celery's settings: broker, queues, limits and the timetable. Data, no logic."""
+
+from __future__ import annotations
+
+import orjson
+from celery.schedules import crontab
+from kombu import Queue
+from kombu.serialization import register
+
+from settings import read_settings
+
+_settings = read_settings()
+
+# Celery's own JSON turns objects with the keys __type__ and __value__ into something else.
+register("orjson", orjson.dumps, orjson.loads, content_type="application/x-orjson", content_encoding="utf-8")
+task_serializer = "orjson"
+accept_content = ["orjson"]
+
+broker_url = _settings.celery_broker_url
+broker_connection_retry_on_startup = True
+broker_transport_options = {
+    # Unacknowledged messages of a dead worker come back after this many seconds. No task is
+    # long but training, which acknowledges at once: its run is recorded in the database.
+    "visibility_timeout": 3600,
+    # Without limits a stalled server holds a publisher for over 40 s.
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "global_keyprefix": "millrace:celery:",
+}
+task_ignore_result = True
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1
+worker_cancel_long_running_tasks_on_connection_loss = True
+worker_hijack_root_logger = False
+worker_send_task_events = True
+task_send_sent_event = False
+timezone = "UTC"
+enable_utc = True
+imports = ("tasks.registry",)
+
+task_default_queue = "default"
+task_queues = (Queue("ingest"), Queue("default"), Queue("training"))
+task_routes = {
+    "ingest.*": {"queue": "ingest"},
+    "train.*": {"queue": "training"},
+}
+
+#: Jobs by day and hour do nothing when their period is done, so each is asked for more often than
+#: it is due: an hour that Beat slept through costs a quarter of an hour, never a day.
+beat_schedule = {
+    "sweep": {"task": "ingest.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "aggregate": {"task": "aggregate.dirty", "schedule": 300.0, "options": {"expires": 300}},
+    "aggregate-yesterday": {"task": "aggregate.daily", "schedule": crontab(hour=1, minute=0)},
+    "partitions": {"task": "partitions.ahead", "schedule": crontab(hour=1, minute=30)},
+    "retrain": {"task": "train.nightly", "schedule": crontab(hour=2, minute=0)},
+    "purge": {"task": "retention.purge", "schedule": crontab(hour=2, minute=0, day_of_week="sunday")},
+    "catch-up": {"task": "jobs.catch_up", "schedule": 900.0, "options": {"expires": 900}},
+}

@@ -1,0 +1,1 @@
+"""From what a client sends to the rows that are stored: checks, ids and times. No web, no queue."""

@@ -1,0 +1,219 @@
+"""Turn a checked event into the row that is stored: type, id, time, and what a value means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from event_ids import DAY_MS, id_day, make_event_id
+from event_types import CATALOGUE, SYNONYMS, VALUED, canonical_name, category_and_action
+from intake.moment import MomentError, format_ms, read_moment_ms
+
+#: A client clock may run ahead by this much before the event's time is clamped to ours.
+CLAMP_AHEAD_MS = 60_000
+#: Events from further ahead are rejected.
+MAX_AHEAD_MS = DAY_MS
+#: Days between what the door still accepts and what the purge drops: an event waits in the inbox
+#: for a while, and a partition holds events of two days more than its own.
+RETENTION_MARGIN_DAYS = 4
+
+
+class Row(msgspec.Struct, omit_defaults=True, gc=False):
+    """One event as the store reads it. The names are columns of the events table."""
+
+    event_id: str
+    occurred_at: str
+    event_type: str
+    event_category: str
+    event_action: str
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    session_id: str | None = None
+    source: str | None = None
+    device_type: str | None = None
+    product_id: str | None = None
+    entity_type: str | None = None
+    entity_id: str | None = None
+    message_id: str | None = None
+    duration_ms: int | None = None
+    quantity: int | None = None
+    value: float | None = None
+    items: Any = None
+    properties: Any = None
+    context: Any = None
+
+
+class BatchBody(msgspec.Struct, omit_defaults=True):
+    """What one inbox entry holds: the fields all events share, and the rows."""
+
+    received_at: str
+    events: list[Any]
+    key_id: str | None = None
+    ip_address: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a batch, and when it came: what its events share."""
+
+    received_ms: int
+    key_id: str = ""
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    idempotency_key: str | None = None
+    ip_address: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What this installation accepts."""
+
+    max_event_bytes: int
+    max_batch_events: int
+    retention_days: int
+    strict_types: bool = False
+
+    def oldest_ms(self, now_ms: int) -> int:
+        """Give the oldest time that is accepted: retention less a margin, from midnight UTC."""
+        days = self.retention_days - RETENTION_MARGIN_DAYS
+        return now_ms - now_ms % DAY_MS - days * DAY_MS
+
+
+class Rejected(Exception):  # noqa: N818 - a verdict on one event, not a fault
+    """Say why an event is not accepted: a code for programs, a text for people."""
+
+    def __init__(self, reason: str, detail: str, errors: Any = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.errors = errors
+
+
+@lru_cache(maxsize=4096)
+def resolve_type(name: str) -> tuple[str, str, str]:
+    """Give the canonical name, category and action of an event type as it was sent."""
+    found = canonical_name(name)
+    if found not in CATALOGUE:
+        snake = "_".join(name.lower().replace("-", " ").split())
+        found = canonical_name(snake) if snake in SYNONYMS or snake in CATALOGUE else name
+    return found, *category_and_action(found)
+
+
+def make_row(event: Any, *, sender: Sender, rules: Rules, index: int) -> Row:
+    """Make the row of a checked event (any object with the contract's fields). Raises Rejected."""
+    kind, category, action = resolve_type(event.event_type)
+    if rules.strict_types and kind not in CATALOGUE:
+        raise Rejected(
+            "unknown_type", f"event_type {event.event_type!r} is not in the catalogue of event types"
+        )
+    try:
+        given_ms = None if event.occurred_at is None else read_moment_ms(event.occurred_at)
+    except MomentError as error:
+        raise Rejected("invalid", "occurred_at: " + str(error), {"occurred_at": [str(error)]}) from None
+    client_id = _text(event.event_id) or _text(event.message_id)
+    event_id = make_event_id(
+        client_id or _idempotent_id(sender, index), key_id=sender.key_id, occurred_ms=given_ms, received_ms=sender.received_ms
+    )
+    occurred_ms = _judge_time(given_ms, event_id, client_id, sender.received_ms, rules)
+    row = Row(
+        event_id=event_id,
+        occurred_at=format_ms(occurred_ms),
+        event_type=kind,
+        event_category=event.event_category or category,
+        event_action=event.event_action or action,
+        user_id=sender.user_id or _text(event.user_id),
+        anonymous_id=_text(event.anonymous_id) or sender.anonymous_id,
+        session_id=_text(event.session_id),
+        source=event.source or None,
+        device_type=event.device_type or None,
+        product_id=_text(event.product_id),
+        entity_type=event.entity_type or None,
+        entity_id=_text(event.entity_id),
+        message_id=None if client_id is None or client_id == event_id else client_id,
+        duration_ms=event.duration_ms,
+        quantity=event.quantity,
+        value=event.value,
+        items=_items(event.items),
+        properties=event.properties,
+        context=event.context,
+    )
+    if kind in VALUED and row.value is None and row.items is None and row.properties is not None:
+        _find_value(row)
+    return row
+
+
+def days_of(rows: list[Row]) -> list[date]:
+    """List the days whose partitions the rows need."""
+    # The first thirteen characters are the time; most rows of a batch share their day.
+    days = {id_day(row.event_id) for row in rows}
+    return sorted(day for day in days if day is not None)
+
+
+def _idempotent_id(sender: Sender, index: int) -> str | None:
+    """Name an event by its request and its place there, when the request has a name."""
+    return f"{sender.idempotency_key}\0{index}" if sender.idempotency_key else None
+
+
+def _judge_time(
+    given_ms: int | None, event_id: str, client_id: str | None, now_ms: int, rules: Rules
+) -> int:
+    occurred_ms = given_ms
+    if occurred_ms is None:
+        # The client made its UUIDv7 when the event happened.
+        is_clients = client_id is not None and event_id == client_id.lower()
+        occurred_ms = int(event_id[:8] + event_id[9:13], 16) if is_clients else now_ms
+    if occurred_ms > now_ms + MAX_AHEAD_MS:
+        raise Rejected("in_future", f"occurred_at {format_ms(occurred_ms)} is more than a day ahead")
+    if occurred_ms < rules.oldest_ms(now_ms):
+        raise Rejected(
+            "too_old",
+            f"occurred_at {format_ms(occurred_ms)} is older than "
+            f"{rules.retention_days - RETENTION_MARGIN_DAYS} days, the oldest that is kept",
+        )
+    return now_ms if occurred_ms > now_ms + CLAMP_AHEAD_MS else occurred_ms
+
+
+def _text(value: str | int | None) -> str | None:
+    return str(value) if value or value == 0 else None
+
+
+def _items(items: Any) -> Any:
+    if not items:
+        return None
+    for item in items:
+        if not isinstance(item, dict) and not isinstance(item.product_id, str):
+            item.product_id = str(item.product_id)
+    return items
+
+
+_AMOUNTS = {
+    "purchase": ("value", "revenue", "total", "amount"),
+    "refund": ("value", "revenue", "total", "amount"),
+    "rate": ("rating", "stars", "score", "value"),
+}
+
+
+def _find_value(row: Row) -> None:
+    """Fill value and quantity from the properties, where older clients put them."""
+    properties = row.properties
+    if isinstance(properties, Raw):
+        properties = msgspec.json.decode(properties)
+    quantity = properties.get("quantity")
+    if row.quantity is None and isinstance(quantity, int) and 0 <= quantity <= 2_147_483_647:
+        row.quantity = quantity
+    found = (properties.get(name) for name in _AMOUNTS[row.event_type])
+    row.value = next((float(amount) for amount in found if _is_amount(amount)), None)
+    price = properties.get("price")
+    if row.value is None and row.event_type != "rate" and _is_amount(price):
+        row.value = round(float(price) * (1 if row.quantity is None else row.quantity), 4)
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15

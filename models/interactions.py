@@ -1,0 +1,101 @@
+"""Interactions: who met which product, how strongly and when, read from events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
+
+from event_ids import ID_DAY_MARGIN, first_id_of
+from event_types import CATALOGUE
+from models.daily_aggregates import UNDATED_END
+
+_WEIGHTS = {name: kind.weight for name, kind in CATALOGUE.items() if kind.weight > 0}
+_TYPES = ", ".join(f"'{name}'" for name in _WEIGHTS)
+_WEIGHT = "CASE event_type {} END".format(
+    " ".join(f"WHEN '{name}' THEN {weight}" for name, weight in _WEIGHTS.items())
+)
+# Five stars count in full, one star a fifth.
+_RATED = f"CASE WHEN event_type = 'rate' AND value IS NOT NULL THEN value / 5.0 ELSE 1 END * {_WEIGHT}"
+
+
+def _lines(condition: str) -> str:
+    """Write the SELECT of one line for each product of each event that shows interest."""
+    picked = f"event_type IN ({_TYPES}) AND {condition}"
+    return f"""
+    SELECT coalesce(user_id, anonymous_id) AS user_id, product_id, {_RATED} AS weight, occurred_at
+    FROM events WHERE {picked} AND product_id IS NOT NULL AND items IS NULL
+    UNION ALL
+    SELECT coalesce(user_id, anonymous_id), item.product_id, {_WEIGHT}, occurred_at
+    FROM events CROSS JOIN LATERAL jsonb_to_recordset(items) AS item(product_id text)
+    WHERE {picked} AND items IS NOT NULL AND item.product_id IS NOT NULL"""
+
+
+_SINCE = (
+    "(event_id >= CAST(:low AS uuid) OR event_id < CAST(:undated AS uuid)) "
+    "AND occurred_at >= :since AND occurred_at <= :until "
+    "AND coalesce(user_id, anonymous_id) IS NOT NULL"
+)
+
+#: All interactions from :since to :until, with the columns user_id, product_id, weight, occurred_at.
+INTERACTIONS: TextClause = text(_lines(_SINCE))
+
+#: The catalogue as training reads it: products, and those that only events know.
+CATALOGUE_ROWS: TextClause = text(
+    """
+SELECT product_id, p.name, p.category, CAST(p.price AS float8) AS price, p.gender, p.color,
+    p.material, p.size,
+    CAST(m.rating_sum / nullif(m.rating_count, 0) AS float8) AS avg_rating,
+    coalesce(m.rating_count, 0) AS review_count
+FROM products AS p FULL JOIN product_metrics AS m USING (product_id)
+WHERE p.product_id IS NULL OR p.active
+ORDER BY product_id"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing a person did with a product."""
+
+    product_id: str
+    weight: float
+    occurred_at: datetime
+    bought: bool
+
+
+def interaction_bounds(since: datetime, until: datetime) -> dict[str, object]:
+    """Give the parameters of INTERACTIONS."""
+    low = first_id_of(since.date() - timedelta(days=ID_DAY_MARGIN))
+    return {"since": since, "until": until, "low": low, "undated": UNDATED_END}
+
+
+def read_history(
+    session: Session, column: str, person: str, *, since: datetime, limit: int = 500
+) -> Sequence[Line]:
+    """Give what a person did with products lately, newest first.
+
+    `column` is user_id or anonymous_id. It comes from the events table, so an event
+    stored now changes the next list.
+    """
+    if column not in ("user_id", "anonymous_id"):
+        raise ValueError(f"column must be user_id or anonymous_id, got {column!r}")
+    low = first_id_of(since.date() - timedelta(days=ID_DAY_MARGIN))
+    rows = session.execute(
+        text(
+            f"""
+SELECT coalesce(item.product_id, e.product_id) AS product_id, e.weight, e.occurred_at,
+    e.event_type = 'purchase' AS bought
+FROM (
+    SELECT product_id, items, event_type, occurred_at, {_RATED} AS weight FROM events
+    WHERE {column} = :person AND event_id >= CAST(:low AS uuid) AND event_type IN ({_TYPES})
+    ORDER BY event_id DESC LIMIT :limit
+) AS e LEFT JOIN LATERAL jsonb_to_recordset(e.items) AS item(product_id text) ON true
+WHERE coalesce(item.product_id, e.product_id) IS NOT NULL
+ORDER BY e.occurred_at DESC"""
+        ),
+        {"person": person, "low": low, "limit": limit},
+    )
+    return [Line(row.product_id, float(row.weight), row.occurred_at, row.bought) for row in rows]

@@ -1,0 +1,79 @@
+"""Partitions of the events table: one a UTC day of the id, and one for ids without a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from event_ids import first_id_of
+
+#: Shared by stores and taken alone by a purge: no event is stored into a day while it is sealed.
+STORE_LOCK = 7_301_001
+_PARTITION_LOCK = 7_301_002
+_NAME = re.compile(r"events_(\d{4})(\d\d)(\d\d)")
+
+
+def partition_name(day: date) -> str:
+    """Name the partition of a day."""
+    return f"events_{day:%Y%m%d}"
+
+
+def read_partition_days(session: Session) -> set[date]:
+    """List the days that have a partition."""
+    names = session.scalars(
+        text(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass"
+        )
+    )
+    matches = (_NAME.fullmatch(name) for name in names)
+    return {date(int(m[1]), int(m[2]), int(m[3])) for m in matches if m}
+
+
+def ensure_partitions(session: Session, days: Iterable[date]) -> list[date]:
+    """Make the partitions that are missing; give their days. Commit soon after.
+
+    Each is created apart and then attached: attaching lets readers and writers go on, where
+    `CREATE TABLE … PARTITION OF` would stop them.
+    """
+    wanted = set(days)
+    if not wanted:
+        return []
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _PARTITION_LOCK})
+    missing = sorted(wanted - read_partition_days(session))
+    for day in missing:
+        name, low, high = (
+            partition_name(day),
+            first_id_of(day),
+            first_id_of(day + timedelta(days=1)),
+        )
+        session.execute(text(f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS)"))
+        session.execute(
+            text(
+                f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')"
+            )
+        )
+    return missing
+
+
+def drop_partition(session: Session, day: date) -> None:
+    """Drop a day's events. The caller has counted them into the purged counters."""
+    session.execute(text(f"DROP TABLE {partition_name(day)}"))
+
+
+def lock_for_store(session: Session) -> None:
+    """Hold off purges until the transaction ends. Stores do not hold off each other."""
+    session.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": STORE_LOCK})
+
+
+def lock_for_purge(session: Session) -> None:
+    """Wait for the stores under way and hold off new ones until the transaction ends.
+
+    Dropping a partition waits for whoever reads events, and would hold up everyone behind it: it
+    gives up after a while, and the purge is tried again later.
+    """
+    session.execute(text("SET LOCAL lock_timeout = '10s'"))
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": STORE_LOCK})

@@ -1,0 +1,100 @@
+"""The fused statement: store a set of batches and count what was new, in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
+
+from models.events import BATCH_COLUMNS, ROW_COLUMNS
+from models.product_metrics import add_counts_sql, counts_sql
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCounts:
+    """Count what became of the events of one statement."""
+
+    received: int
+    stored: int
+
+    @property
+    def duplicate(self) -> int:
+        """Count the events whose id was known before, or stood in the set twice."""
+        return self.received - self.stored
+
+
+def _typed(columns: dict[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns.items())
+
+
+_COLUMNS = (*BATCH_COLUMNS, *ROW_COLUMNS)
+_RECEIVED = f"""
+    SELECT {", ".join(_COLUMNS)}
+    FROM json_to_recordset(CAST(:batches AS json)) AS batch({_typed(BATCH_COLUMNS)}, events json)
+    CROSS JOIN LATERAL json_to_recordset(batch.events) AS event({_typed(ROW_COLUMNS)})"""
+
+#: Only rows that the insert really returned go on to be counted, so storing a batch again, in any
+#: order and any number of times, changes nothing. The day marks are rows of their own rather than
+#: one row a day: two workers then never wait for each other's mark.
+STORE: TextClause = text(
+    f"""
+WITH received AS MATERIALIZED ({_RECEIVED}
+), stored AS (
+    INSERT INTO events ({", ".join(_COLUMNS)})
+    SELECT {", ".join(_COLUMNS)} FROM received ORDER BY event_id
+    ON CONFLICT (event_id) DO NOTHING
+    RETURNING event_type, product_id, quantity, value, items, occurred_at
+), counted AS ({counts_sql("stored")}
+), metrics AS ({add_counts_sql("product_metrics", "counted")}
+), marked AS (
+    INSERT INTO dirty_days (day)
+    SELECT DISTINCT (occurred_at AT TIME ZONE :zone)::date FROM stored
+)
+SELECT (SELECT count(*) FROM received) AS received, (SELECT count(*) FROM stored) AS stored"""
+)
+
+_COMPARED = (
+    "event_type",
+    "user_id",
+    "anonymous_id",
+    "session_id",
+    "product_id",
+    "entity_id",
+    "quantity",
+    "value",
+    "items",
+    "properties",
+)
+
+#: The first event of an id wins; another content under the same id is worth telling.
+CONFLICTING: TextClause = text(
+    f"""
+SELECT count(*) FROM ({_RECEIVED}
+) AS received JOIN events USING (event_id)
+WHERE ({", ".join(f"received.{name}" for name in _COMPARED)})
+    IS DISTINCT FROM ({", ".join(f"events.{name}" for name in _COMPARED)})"""
+)
+
+
+def store_batches(session: Session, batches: Sequence[bytes], *, zone: str) -> StoreCounts:
+    """Insert the events of some batches, count them and mark their days, in the open transaction.
+
+    A batch is the JSON object that the door put into the inbox: the fields all its events share,
+    and `events`, a list of rows. Each event's partition must exist.
+    """
+    if not batches:
+        return StoreCounts(received=0, stored=0)
+    row = session.execute(STORE, {"batches": join_batches(batches), "zone": zone}).one()
+    return StoreCounts(received=row.received, stored=row.stored)
+
+
+def count_conflicting(session: Session, batches: Sequence[bytes]) -> int:
+    """Count the events whose id is stored with another content. Worth asking after duplicates."""
+    return session.execute(CONFLICTING, {"batches": join_batches(batches)}).scalar_one()
+
+
+def join_batches(batches: Sequence[bytes]) -> str:
+    """Write several batches as one JSON list, without reading them."""
+    return (b"[" + b",".join(batches) + b"]").decode()

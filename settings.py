@@ -1,0 +1,220 @@
+"""Read the environment once and give everyone else plain values.
+
+This is the only module that looks at environment variables. Each setting stands here with its
+default, its bounds and its meaning; the table in the README is generated from the same fields
+and a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from environs import Env, EnvError
+from marshmallow import validate
+
+
+class SettingsError(ValueError):
+    """Say which variable is wrong, what it holds and what it may hold."""
+
+
+def _setting(env: str, default: Any, help_text: str, **rules: Any) -> Any:
+    """Declare one setting: its variable, default, meaning and rules (min, max, one_of)."""
+    return field(default=default, metadata={"env": env, "help": help_text, **rules})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hold every setting of one process, checked and immutable."""
+
+    # Where the servers are
+    database_url: str = _setting(
+        "DATABASE_URL", "", "PostgreSQL 15 or newer; empty: `./millrace run` starts its own"
+    )
+    redis_url: str = _setting(
+        "REDIS_URL",
+        "",
+        "Redis or Valkey for inbox and queue; empty: `./millrace run` starts its own",
+    )
+    broker_url: str = _setting(
+        "CELERY_BROKER_URL", "", "Celery's broker; empty: the same as REDIS_URL"
+    )
+    secret_key: str = _setting(
+        "SECRET_KEY", "", "signs sessions and salts; empty: made at first start"
+    )
+    data_dir: str = _setting(
+        "MILLRACE_DATA_DIR", "var", "where the embedded servers keep their data"
+    )
+
+    # The door
+    analytics_enabled: bool = _setting(
+        "ANALYTICS_ENABLED", True, "false: the door answers 204 and keeps nothing"
+    )
+    max_event_bytes: int = _setting(
+        "ANALYTICS_MAX_EVENT_SIZE", 2048, "bytes of JSON one event may have", min=256, max=1_048_576
+    )
+    max_batch_events: int = _setting(
+        "ANALYTICS_MAX_BATCH_EVENTS", 1000, "events one request may carry", min=1, max=10_000
+    )
+    max_request_bytes: int = _setting(
+        "ANALYTICS_MAX_REQUEST_SIZE",
+        5_242_880,
+        "bytes one request may have, packed or unpacked",
+        min=4096,
+        max=67_108_864,
+    )
+    strict_types: bool = _setting(
+        "ANALYTICS_STRICT_TYPES", False, "true: event types outside of the catalogue are rejected"
+    )
+    ip_mode: str = _setting(
+        "ANALYTICS_IP_MODE",
+        "truncated",
+        "what is kept of an address: off, truncated (/24 and /48) or full",
+        one_of=("off", "truncated", "full"),
+    )
+    trusted_proxies: int = _setting(
+        "TRUSTED_PROXIES", 0, "proxies in front whose X-Forwarded-For is believed", min=0, max=10
+    )
+    require_key: bool = _setting(
+        "INGEST_REQUIRE_KEY", False, "true: events without a write key get 401"
+    )
+    jwt_secret: str = _setting(
+        "ANALYTICS_JWT_SECRET", "", "key of the host application's JWTs; empty: Bearer is ignored"
+    )
+    jwt_algorithms: str = _setting(
+        "ANALYTICS_JWT_ALGORITHMS", "HS256", "comma-separated JWT algorithms"
+    )
+    door_timeout_s: float = _setting(
+        "INGEST_TIMEOUT_S", 0.2, "longest wait for the inbox before 503", min=0.02, max=5.0
+    )
+
+    # Inbox and worker
+    inbox_max_bytes: int = _setting(
+        "INBOX_MAX_BYTES",
+        536_870_912,
+        "memory the inbox may take before the door answers 503",
+        min=65_536,
+        max=1 << 40,
+    )
+    inbox_reclaim_s: float = _setting(
+        "INBOX_RECLAIM_S",
+        30.0,
+        "age at which a dead worker's batches are taken over",
+        min=0.1,
+        max=3600.0,
+    )
+    drain_rows: int = _setting(
+        "DRAIN_ROWS", 5000, "events one transaction may store", min=1, max=50_000
+    )
+
+    # Reports and retention
+    report_timezone: str = _setting(
+        "REPORT_TIMEZONE", "UTC", "the zone in which a day begins and ends"
+    )
+    retention_days: int = _setting(
+        "ANALYTICS_RETENTION_DAYS", 365, "age in days at which events are purged", min=3, max=36_500
+    )
+
+    # Recommendations
+    train_days: int = _setting(
+        "TRAIN_DAYS", 30, "days of events the nightly training reads", min=1, max=3650
+    )
+
+    # Web, worker, monitoring
+    host: str = _setting("HOST", "127.0.0.1", "address the web server listens on")
+    port: int = _setting("PORT", 8000, "port the web server listens on", min=1, max=65_535)
+    flower_port: int = _setting("FLOWER_PORT", 5555, "port flower listens on", min=1, max=65_535)
+    web_processes: int = _setting("WEB_PROCESSES", 1, "web server processes", min=1, max=64)
+    worker_processes: int = _setting(
+        "WORKER_PROCESSES", 2, "worker processes that store events", min=1, max=64
+    )
+    log_level: str = _setting(
+        "LOG_LEVEL",
+        "info",
+        "debug, info, warning or error",
+        one_of=("debug", "info", "warning", "error"),
+    )
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """Give DATABASE_URL with the driver named, as SQLAlchemy wants it."""
+        return sqlalchemy_url(self.database_url)
+
+    @property
+    def celery_broker_url(self) -> str:
+        """Give the broker's address in Celery's spelling of Unix sockets."""
+        return celery_url(self.broker_url or self.redis_url)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Give the reporting time zone."""
+        return ZoneInfo(self.report_timezone)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Name psycopg 3 as the driver of a PostgreSQL address that names none."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def celery_url(url: str) -> str:
+    """Spell a Redis address as kombu does (`redis+socket://` for a Unix socket)."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    query = "?" + parts.query.replace("db=", "virtual_host=") if parts.query else ""
+    return f"redis+socket://{parts.path}{query}"
+
+
+def read_settings(environ: dict[str, str] | None = None) -> Settings:
+    """Read and check all settings.
+
+    `environ` replaces the process environment (for tests). Raises SettingsError
+    with the variable's name, its value and what it may hold.
+    """
+    env = Env() if environ is None else _FixedEnv(environ)
+    values = {item.name: _read_one(env, item) for item in fields(Settings)}
+    settings = Settings(**values)
+    try:
+        _ = settings.zone
+    except (KeyError, ValueError) as error:
+        raise SettingsError(
+            f"REPORT_TIMEZONE must be a zone such as UTC or Europe/Berlin, got {settings.report_timezone!r}"
+        ) from error
+    return settings
+
+
+class _FixedEnv(Env):
+    """An environment given as a mapping."""
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        super().__init__()
+        self._values = environ
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return self._values.get(env_key, default)
+
+
+def _read_one(env: Env, item: Field[Any]) -> Any:
+    rules = item.metadata
+    checks: list[validate.Validator] = []
+    if "min" in rules:
+        checks.append(validate.Range(min=rules["min"], max=rules["max"]))
+    if "one_of" in rules:
+        checks.append(validate.OneOf(rules["one_of"]))
+    read = {bool: env.bool, int: env.int, float: env.float}.get(type(item.default), env.str)
+    try:
+        return read(rules["env"], item.default, validate=checks)
+    except EnvError as error:
+        raise SettingsError(f"{error} (it means: {rules['help']})") from error
+
+
+def resolve_data_dir(settings: Settings, *, root: Path) -> Path:
+    """Give the data directory as an absolute path; a relative one starts at `root`."""
+    path = Path(settings.data_dir).expanduser()
+    return path if path.is_absolute() else (root / path)

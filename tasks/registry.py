@@ -1,0 +1,149 @@
+"""Every Celery task: its name, its limits, and the plain function that does the work.
+
+A task takes JSON values, is safe to run twice, and is a few lines long. Queues are given in
+`celeryconfig.task_routes`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from celery import Task
+from sqlalchemy.exc import OperationalError
+
+import inbox
+from tasks import aggregate, jobs, retention, train
+from tasks.celery_app import app
+from tasks.direct import store_direct
+from tasks.ingest import sweep
+from tasks.resources import resources
+
+BELL = "millrace:bell"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@app.task(name="ingest.drain", soft_time_limit=300, time_limit=330, acks_late=False)
+def drain() -> dict[str, int]:
+    """Store what waits in the inbox. The message carries nothing, so losing it costs nothing."""
+    here = resources()
+    here.redis.delete(BELL)
+    return here.drainer.drain().as_dict()
+
+
+@app.task(name="ingest.sweep", soft_time_limit=30, time_limit=60, acks_late=False)
+def ring_if_needed() -> bool:
+    """Ring when the inbox has entries: a bell that was lost costs seconds, never data."""
+    needed = sweep(resources().redis)
+    if needed:
+        drain.apply_async(expires=60)
+    return needed
+
+
+@app.task(
+    name="ingest.store", bind=True, soft_time_limit=120, time_limit=150,
+    autoretry_for=(OperationalError,), retry_backoff=True, retry_backoff_max=60, max_retries=None,
+)
+def store(self: Task[Any, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Store events that another service enqueued itself. Delivered twice, they count once."""
+    here = resources()
+    return store_direct(
+        here.engine, here.settings, events, task_id=str(self.request.id), now=_now(),
+        known_days=here.drainer.known_days,
+    )
+
+
+@app.task(name="aggregate.dirty", soft_time_limit=1800, time_limit=1830)
+def aggregate_dirty() -> dict[str, Any] | None:
+    """Aggregate the days that have new events."""
+    here = resources()
+
+    def work() -> dict[str, Any]:
+        done = aggregate.aggregate_dirty(here.engine, zone=here.settings.report_timezone, now=_now())
+        return {"days": done.days, "events": done.events}
+
+    return jobs.run_job(
+        here.engine, "aggregate", _now().date().isoformat(), work, clock=_now, once=False
+    )
+
+
+@app.task(name="aggregate.daily", soft_time_limit=1800, time_limit=1830)
+def aggregate_daily(day: str | None = None) -> dict[str, Any] | None:
+    """Aggregate one day, yesterday by default, with whatever else is dirty."""
+    here = resources()
+    zone = here.settings.zone
+    period = jobs.DAILY.last_period(_now()) if day is None else f"of {day}"
+    wanted = _now().astimezone(zone).date() - timedelta(days=1) if day is None else date.fromisoformat(day)
+
+    def work() -> dict[str, Any]:
+        name = here.settings.report_timezone
+        done = aggregate.aggregate_days(here.engine, [wanted], zone=name, now=_now())
+        rest = aggregate.aggregate_dirty(here.engine, zone=name, now=_now())
+        return {"day": str(wanted), "events": done.events, "more_days": rest.days}
+
+    return jobs.run_job(here.engine, jobs.DAILY.job, period, work, clock=_now, once=day is None)
+
+
+@app.task(name="partitions.ahead", soft_time_limit=120, time_limit=150)
+def partitions_ahead() -> dict[str, Any] | None:
+    """Make the partitions of the coming week."""
+    here = resources()
+    return jobs.run_job(
+        here.engine, jobs.PARTITIONS.job, jobs.PARTITIONS.last_period(_now()),
+        lambda: {"made": retention.ensure_partitions_ahead(here.engine, now=_now())}, clock=_now,
+    )
+
+
+@app.task(name="retention.purge", soft_time_limit=3600, time_limit=3630)
+def purge(days: int | None = None, dry_run: bool = False) -> dict[str, Any] | None:
+    """Purge events beyond the retention, or beyond `days`."""
+    here = resources()
+    period = jobs.PURGE.last_period(_now()) if days is None else f"by hand {_now().isoformat()}"
+
+    def work() -> dict[str, Any]:
+        done = retention.purge(
+            here.engine, days=days or here.settings.retention_days,
+            zone=here.settings.report_timezone, now=_now(), dry_run=dry_run,
+        )
+        return {"cutoff": str(done.cutoff), "events": done.events, "dry_run": done.dry_run}
+
+    return jobs.run_job(here.engine, jobs.PURGE.job, period, work, clock=_now, once=days is None)
+
+
+@app.task(name="train.run", soft_time_limit=7200, time_limit=7260, acks_late=False)
+def train_run(run_id: int) -> dict[str, Any]:
+    """Carry out one requested training run."""
+    return train.carry_out(resources().engine, run_id, clock=_now)
+
+
+@app.task(name="train.nightly", soft_time_limit=7200, time_limit=7260, acks_late=False)
+def train_nightly() -> dict[str, Any] | None:
+    """Retrain on the days of the setting, once a night."""
+    here = resources()
+
+    def work() -> dict[str, Any]:
+        run_id = train.request_run(here.engine, days=here.settings.train_days, now=_now())
+        return train.carry_out(here.engine, run_id, clock=_now)
+
+    return jobs.run_job(
+        here.engine, jobs.RETRAIN.job, jobs.RETRAIN.last_period(_now()), work, clock=_now
+    )
+
+
+@app.task(name="jobs.catch_up", soft_time_limit=60, time_limit=90, acks_late=False)
+def catch_up() -> list[str]:
+    """Send the tasks of periods that were missed."""
+    late = jobs.overdue(resources().engine, now=_now())
+    for due in late:
+        app.send_task(due.task)
+    return [due.task for due in late]
+
+
+@app.task(name="inbox.depth", soft_time_limit=10, time_limit=15)
+def inbox_depth() -> dict[str, float]:
+    """Measure the inbox, for people who look with `celery call`."""
+    depth = inbox.read_depth(resources().redis)
+    return {"batches": depth.batches, "pending": depth.pending, "oldest_age_s": depth.oldest_age_s}
