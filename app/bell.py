@@ -21,12 +21,14 @@ HELD_MS = 5_000
 class Bell:
     """Ring from a thread of its own: a slow broker delays the bell, never an answer."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, broker_url: str) -> None:
         self._client = client
         self._wanted = threading.Event()
         self._lock = threading.Lock()
         self._pid: int | None = None
-        self._celery = Celery("millrace", config_source="celeryconfig", set_as_current=False)
+        self._celery = Celery(
+            "millrace", broker=broker_url, config_source="celeryconfig", set_as_current=False
+        )
 
     def ring(self) -> None:
         """Ask for a drain. Many requests become one message."""

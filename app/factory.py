@@ -67,7 +67,9 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], float] =
 
 def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
     client = inbox.connect(settings.redis_url, timeout_s=settings.door_timeout_s)
-    bell = Bell(inbox.connect(settings.redis_url, timeout_s=5.0))
+    bell = Bell(
+        inbox.connect(settings.redis_url, timeout_s=5.0), broker_url=settings.celery_broker_url
+    )
     return State(
         settings=settings,
         redis=client,

@@ -10,13 +10,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import BigInteger, Numeric, text
-from sqlalchemy.orm import Mapped, declarative_mixin, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from event_types import types_by_counter
 from models.base import Base
 
 
-@declarative_mixin
 class CounterColumns:
     """The counters a product has. Rates are computed from them, never stored."""
 

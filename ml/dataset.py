@@ -1,0 +1,167 @@
+"""Interactions: who met which product, how strongly and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array
+
+DAY_S = 86_400.0
+COLUMNS = ("user_id", "product_id", "weight", "occurred_at")
+
+
+class DatasetError(ValueError):
+    """A frame that cannot be read as interactions or as a catalogue."""
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Interactions as parallel arrays, in order of time.
+
+    Attributes
+    ----------
+    user_ids, product_ids : list of str
+        The ids that `user` and `product` point into. Parts of a data set keep
+        the lists of the whole, so that their matrices have equal shapes.
+    user, product : ndarray of int32, shape (n,)
+    weight : ndarray of float32, shape (n,)
+    time : ndarray of float64, shape (n,)
+        Unix seconds, UTC.
+    """
+
+    user_ids: list[str]
+    product_ids: list[str]
+    user: npt.NDArray[np.int32]
+    product: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.float32]
+    time: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of people and of products, whether met or not."""
+        return len(self.user_ids), len(self.product_ids)
+
+    def take(self, rows: npt.NDArray[Any]) -> Interactions:
+        """Return the interactions of a mask or of row numbers; ids stay as they are."""
+        return replace(
+            self,
+            user=self.user[rows],
+            product=self.product[rows],
+            weight=self.weight[rows],
+            time=self.time[rows],
+        )
+
+    def with_products(self, product_ids: Sequence[str]) -> Interactions:
+        """Return the same interactions over another list of products.
+
+        Raises
+        ------
+        DatasetError
+            If a product of `self` is missing from `product_ids`.
+        """
+        place = {product_id: number for number, product_id in enumerate(product_ids)}
+        absent = [product_id for product_id in self.product_ids if product_id not in place]
+        if absent:
+            raise DatasetError(f"{len(absent)} products are not in the new list: {absent[:3]}")
+        moved = np.array([place[product_id] for product_id in self.product_ids], dtype=np.int32)
+        return replace(self, product_ids=list(product_ids), product=moved[self.product])
+
+
+def build_interactions(frame: pd.DataFrame) -> Interactions:
+    """Build interactions from a frame, whatever the order of its rows.
+
+    Rows with a missing value or a weight that is not finite are dropped.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns user_id, product_id, weight (a number) and occurred_at
+        (datetime64; without a zone it is taken as UTC). May be empty.
+
+    Raises
+    ------
+    DatasetError
+        If a column is missing or occurred_at does not hold datetimes.
+    """
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise DatasetError(f"interactions need the columns {missing}, got {list(frame.columns)}")
+    weight = read_numbers(frame["weight"])
+    kept = frame[list(COLUMNS)].notna().all(axis=1).to_numpy(dtype=bool) & np.isfinite(weight)
+    frame, weight = frame[kept], weight[kept]
+    user, user_ids = _number_ids(frame["user_id"])
+    product, product_ids = _number_ids(frame["product_id"])
+    time = _unix_seconds(frame["occurred_at"])
+    # A total order, so that equal data gives equal bytes however the rows came.
+    order = np.lexsort((weight, product, user, time))
+    return Interactions(
+        user_ids, product_ids, user[order], product[order], weight[order], time[order]
+    )
+
+
+def read_numbers(column: pd.Series) -> npt.NDArray[np.float32]:
+    """Read a column as float32; what is no number, or too large for one, becomes NaN."""
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
+
+
+def decay(age_s: npt.NDArray[np.float64], half_life_days: float) -> npt.NDArray[np.float64]:
+    """Return 2^(-age / half-life); an age below zero (a fast clock) counts as zero."""
+    if not half_life_days > 0:
+        raise ValueError(f"half_life_days must be > 0, got {half_life_days}")
+    return np.exp2(-np.maximum(age_s, 0.0) / (half_life_days * DAY_S))
+
+
+def strength_matrix(
+    interactions: Interactions, *, now: float, half_life_days: float | None = None
+) -> Any:
+    """Return the strengths log(1 + sum of decayed weights) as people by products.
+
+    Negative weights (a product taken out of the cart) lower the sum, which
+    never falls below zero: there is no negative strength.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    now : float
+        Unix seconds from which ages are counted.
+    half_life_days : float, optional
+        None: old interactions count as much as new ones.
+
+    Returns
+    -------
+    csr_array of float32, shape (people, products)
+    """
+    weight = interactions.weight.astype(np.float64)
+    if half_life_days is not None:
+        weight *= decay(now - interactions.time, half_life_days)
+    places = (interactions.user, interactions.product)
+    matrix = coo_array((weight, places), shape=interactions.shape).tocsr()
+    matrix.data = np.log1p(np.maximum(matrix.data, 0.0)).astype(np.float32)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _number_ids(column: pd.Series) -> tuple[npt.NDArray[np.int32], list[str]]:
+    codes, ids = pd.factorize(column.astype(str), sort=True)
+    return codes.astype(np.int32), [str(value) for value in ids]
+
+
+def _unix_seconds(column: pd.Series) -> npt.NDArray[np.float64]:
+    if column.empty:
+        return np.zeros(0, dtype=np.float64)
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        raise DatasetError(f"occurred_at must hold datetimes, got {column.dtype}")
+    aware = pd.to_datetime(column, utc=True)
+    seconds = (aware - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return np.asarray(seconds, dtype=np.float64)

@@ -1,0 +1,67 @@
+"""The best k of many scores, with one rule for ties. numpy only: the web process uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntTable = npt.NDArray[np.int32]
+FloatTable = npt.NDArray[np.float32]
+
+CELLS_PER_BLOCK = 4_000_000
+
+
+def top_k(scores: npt.NDArray[Any], k: int) -> tuple[IntTable, FloatTable]:
+    """Return the columns of the k largest scores of each row, best first.
+
+    Equal scores are ordered by column, so that the answer depends on the
+    scores alone. A score of -inf is never chosen.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (rows, columns)
+        Without NaN.
+    k : int
+
+    Returns
+    -------
+    index : ndarray of int32, shape (rows, min(k, columns))
+        -1 where a row has fewer candidates.
+    score : ndarray of float32, same shape
+        0 where `index` is -1.
+    """
+    rows, columns = scores.shape
+    k = min(k, columns)
+    if rows == 0 or k <= 0:
+        return np.full((rows, max(k, 0)), -1, np.int32), np.zeros((rows, max(k, 0)), np.float32)
+    threshold = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
+    row, column = np.nonzero((scores >= threshold) & (scores > -np.inf))
+    return top_k_entries(row, column, scores[row, column], rows, k)
+
+
+def top_k_entries(
+    row: npt.NDArray[Any],
+    column: npt.NDArray[Any],
+    value: npt.NDArray[Any],
+    num_rows: int,
+    k: int,
+) -> tuple[IntTable, FloatTable]:
+    """Return the same as `top_k` for scores given as entries (row, column, value)."""
+    order = np.lexsort((column, -value, row))
+    row, column, value = row[order], column[order], value[order]
+    counts = np.bincount(row, minlength=num_rows)
+    rank = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = rank < k
+    index = np.full((num_rows, k), -1, np.int32)
+    score = np.zeros((num_rows, k), np.float32)
+    index[row[kept], rank[kept]] = column[kept]
+    score[row[kept], rank[kept]] = value[kept]
+    return index, score
+
+
+def blocks(num_rows: int, num_columns: int) -> list[slice]:
+    """Cut rows into slices of about `CELLS_PER_BLOCK` dense cells each (16 MB of float32)."""
+    step = max(1, CELLS_PER_BLOCK // max(num_columns, 1))
+    return [slice(start, min(start + step, num_rows)) for start in range(0, num_rows, step)]

@@ -1,0 +1,48 @@
+"""Why a product is in a list, in plain English. numpy only: the web process uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.layout import ATTRIBUTES
+
+POPULAR = "popular lately"
+SPELLINGS = {"color": "colour"}
+
+
+def together(people: int) -> str:
+    """Say how many people met both products."""
+    return f"viewed together by {people} {'person' if people == 1 else 'people'}"
+
+
+def because_of(product_id: str) -> str:
+    """Say which product of the person's history spoke loudest."""
+    return f"because you looked at {product_id}"
+
+
+def likeness(one: npt.NDArray[np.int32], other: npt.NDArray[np.int32], shares_words: bool) -> str:
+    """Say what two products have in common.
+
+    Parameters
+    ----------
+    one, other : ndarray of int32
+        Their rows of attribute codes, see `ml.catalogue.attribute_codes`.
+    shares_words : bool
+        Whether their texts have a word in common.
+    """
+    left = one.reshape(len(ATTRIBUTES), -1, 1)
+    right = other.reshape(len(ATTRIBUTES), 1, -1)
+    same = ((left == right) & (left >= 0)).any(axis=(1, 2))
+    shared = [
+        SPELLINGS.get(name, name) for name, is_same in zip(ATTRIBUTES, same, strict=True) if is_same
+    ]
+    if shared:
+        return f"same {_list_words(shared)}"
+    return "similar description" if shares_words else "similar price or rating"
+
+
+def _list_words(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

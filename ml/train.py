@@ -1,0 +1,195 @@
+"""Train: from interactions and a catalogue to a judged, packed model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ml.artefact import describe, pack
+from ml.behaviour import neighbour_matrix
+from ml.blend import Blend
+from ml.catalogue import align_catalogue, list_products
+from ml.content import ContentNeighbours
+from ml.dataset import DAY_S, Interactions
+from ml.evaluate import Evaluation, Scorer, evaluate, paired_interval
+from ml.gate import decide
+from ml.popularity import RecentPopularity
+from ml.recipe import Recipe, RecipeError
+from ml.result import TrainingResult, build_manifest, model_arrays
+from ml.split import Split, choose_window_days, split_last_window
+from ml.tune import tune
+
+FEWEST_INTERACTIONS = 50
+FEWEST_PEOPLE = 5
+FEWEST_PRODUCTS = 5
+
+Progress = Callable[[str], None]
+
+
+def train(
+    interactions: Interactions,
+    catalogue: pd.DataFrame,
+    *,
+    now: datetime,
+    seed: int = 0,
+    champion_recipe: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    exclude_seen: bool = True,
+) -> TrainingResult:
+    """Tune, evaluate, judge, refit on everything and pack.
+
+    The test window is the last 20 % of the time span, 1 to 30 days; what was
+    chosen was chosen before it began. Equal data and seed give equal bytes.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        Those after `now` are left out.
+    catalogue : DataFrame
+        product_id and any of name, category, price, gender, color, material,
+        size, avg_rating, review_count.
+    now : datetime
+        With a time zone.
+    seed : int
+        Of the bootstrap, and of the drawing of validation people.
+    champion_recipe : mapping, optional
+        The recipe in the manifest of the served model. It is fitted before
+        the cut like the candidate, since the served model itself has seen
+        the days it would be judged on.
+    progress : callable, optional
+        Called with the name of each stage as it begins.
+    exclude_seen : bool
+        Judge by products new to the person only.
+    """
+    if now.tzinfo is None:
+        raise ValueError(f"now must have a time zone, got {now}")
+    at = now.timestamp()
+    known = interactions.take(interactions.time <= at)
+    known = known.with_products(list_products(catalogue, known.product_ids))
+    refusal = find_too_little(known)
+    if refusal:
+        return TrainingResult("skipped", refusal, len(known), known.shape[1])
+
+    watch = _Watch(progress)
+    with watch.stage("content"):
+        products = align_catalogue(catalogue, known.product_ids)
+        content = ContentNeighbours(Recipe().content_neighbours).fit(products)
+    window_days = choose_window_days(known)
+    split = split_last_window(known, window_days, exclude_seen=exclude_seen)
+    with watch.stage("tune"):
+        recipe = tune(
+            known,
+            content,
+            cut=split.cut,
+            window_s=window_days * DAY_S,
+            exclude_seen=exclude_seen,
+            seed=seed,
+        )
+    champion, remark = _read_champion(champion_recipe)
+    with watch.stage("evaluate"):
+        candidate, baselines = _evaluate_all(recipe, champion, split, content)
+        decision = decide(
+            candidate.ndcg,
+            baselines["recent_popularity"].ndcg,
+            baselines["champion"].ndcg if "champion" in baselines else None,
+            seed=seed,
+        )
+    if decision.status == "skipped":
+        return TrainingResult(
+            "skipped", decision.reason, len(known), known.shape[1], seconds=watch.seconds
+        )
+    figures = _figures(candidate, baselines, seed)
+    manifest = build_manifest(known, split, recipe, decision, figures, now, seed, remark)
+    with watch.stage("refit"):
+        model = Blend(recipe).fit(known, content, now=at)
+    with watch.stage("pack"):
+        arrays = model_arrays(model, content, products, known.product_ids)
+        artefact = pack(arrays, manifest)
+    return TrainingResult(
+        decision.status,
+        manifest["reason"],
+        len(known),
+        known.shape[1],
+        num_people_tested=len(split.people),
+        seconds=watch.seconds,
+        artefact=artefact,
+        manifest=describe(artefact, manifest),
+        **figures,
+    )
+
+
+def find_too_little(interactions: Interactions) -> str | None:
+    """Return why there is too little data to train on, or None."""
+    counts = (
+        ("interactions", len(interactions), FEWEST_INTERACTIONS),
+        ("people", len(np.unique(interactions.user)), FEWEST_PEOPLE),
+        ("products met", len(np.unique(interactions.product)), FEWEST_PRODUCTS),
+    )
+    for word, number, fewest in counts:
+        if number < fewest:
+            return f"too little data: {number} {word}, at least {fewest} needed"
+    return None
+
+
+def _evaluate_all(
+    recipe: Recipe, champion: Recipe | None, split: Split, content: ContentNeighbours
+) -> tuple[Evaluation, dict[str, Evaluation]]:
+    model = Blend(recipe).fit(split.train, content, now=split.cut)
+    plain = RecentPopularity().fit(split.train, now=split.cut)
+    content_table = neighbour_matrix(content.index_, content.score_)
+    scorers: dict[str, Scorer] = {
+        "popularity": lambda people: np.tile(plain.score_, (len(people), 1)),
+        "recent_popularity": lambda people: np.tile(model.popularity_.score_, (len(people), 1)),
+        "content": lambda people: (model.history_[people] @ content_table).toarray(),
+        "behaviour": model.personal_scores,
+    }
+    if champion is not None:
+        scorers["champion"] = Blend(champion).fit(split.train, content, now=split.cut).score
+    return evaluate(model.score, split), {
+        name: evaluate(scorer, split) for name, scorer in scorers.items()
+    }
+
+
+def _figures(
+    candidate: Evaluation, baselines: Mapping[str, Evaluation], seed: int
+) -> dict[str, Any]:
+    intervals = {"ndcg_at_10": paired_interval(candidate.ndcg, seed=seed)}
+    for name, baseline in baselines.items():
+        difference = paired_interval(candidate.ndcg, baseline.ndcg, seed=seed)
+        intervals[f"ndcg_at_10_minus_{name}"] = difference
+    return {
+        "metrics": candidate.means(),
+        "baselines": {name: baseline.means() for name, baseline in baselines.items()},
+        "intervals": intervals,
+    }
+
+
+def _read_champion(recipe: Mapping[str, Any] | None) -> tuple[Recipe | None, str]:
+    if recipe is None:
+        return None, ""
+    try:
+        return Recipe.from_dict(recipe), ""
+    except RecipeError as error:
+        return None, f"; not compared with the champion: {error}"
+
+
+class _Watch:
+    """Seconds per stage, and word to whoever watches."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        if self.progress is not None:
+            self.progress(name)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.dataset import DAY_S, DatasetError, build_interactions, decay, strength_matrix
+
+
+def frame(**columns):
+    rows = len(next(iter(columns.values())))
+    basis = {
+        "user_id": ["u"] * rows,
+        "product_id": ["p"] * rows,
+        "weight": [1.0] * rows,
+        "occurred_at": pd.to_datetime(["2026-03-01T12:00:00Z"] * rows),
+    }
+    return pd.DataFrame(basis | columns)
+
+
+def test_ids_are_numbered_in_order_and_rows_are_sorted_by_time():
+    times = pd.to_datetime(["2026-03-02", "2026-03-01"], utc=True)
+
+    built = build_interactions(frame(user_id=["b", "a"], product_id=[2, 10], occurred_at=times))
+
+    assert built.user_ids == ["a", "b"]
+    assert built.product_ids == ["10", "2"]
+    assert built.user.tolist() == [0, 1]
+    assert built.time.tolist() == [1772323200.0, 1772409600.0]
+
+
+def test_the_order_of_the_rows_does_not_matter(shop):
+    rows = pd.DataFrame(
+        {"user_id": list("abca"), "product_id": list("xyzx"), "weight": [1.0, 2.0, 3.0, 4.0]}
+    ).assign(occurred_at=pd.Timestamp("2026-03-01", tz="UTC"))
+
+    one, other = build_interactions(rows), build_interactions(rows[::-1])
+
+    assert one.user.tolist() == other.user.tolist()
+    assert one.weight.tolist() == other.weight.tolist()
+
+
+def test_rows_with_nulls_or_weights_that_are_not_finite_are_dropped():
+    rows = frame(
+        user_id=["a", None, "c", "d", "e", "f"],
+        weight=[1.0, 1.0, np.nan, np.inf, 1e300, 2.0],
+        occurred_at=pd.to_datetime(["2026-03-01T00:00:00Z"] * 5 + [None]),
+    )
+
+    built = build_interactions(rows)
+
+    assert built.user_ids == ["a"]
+    assert len(built) == 1
+
+
+def test_decimals_from_a_database_are_weights():
+    assert build_interactions(frame(weight=[Decimal("2.5")])).weight.tolist() == [2.5]
+
+
+def test_an_empty_frame_gives_no_interactions():
+    empty = pd.DataFrame(columns=["user_id", "product_id", "weight", "occurred_at"])
+
+    built = build_interactions(empty)
+
+    assert len(built) == 0
+    assert built.shape == (0, 0)
+    assert strength_matrix(built, now=0.0).shape == (0, 0)
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(DatasetError, match="weight"):
+        build_interactions(frame(weight=[1.0]).drop(columns="weight"))
+
+
+def test_times_that_are_text_are_refused():
+    with pytest.raises(DatasetError, match="datetimes"):
+        build_interactions(frame(occurred_at=["yesterday"]))
+
+
+def test_other_products_can_be_added_but_none_removed(known_matrix):
+    moved = known_matrix.with_products(["0", "a", "b", "c", "d"])
+
+    assert [moved.product_ids[at] for at in moved.product] == [
+        known_matrix.product_ids[at] for at in known_matrix.product
+    ]
+    with pytest.raises(DatasetError, match="'a'"):
+        known_matrix.with_products(["b", "c", "d"])
+
+
+def test_strength_is_the_logarithm_of_the_summed_decayed_weight(interactions_of, noon):
+    data = interactions_of(("u", "p", 30, 4.0), ("u", "p", 0, 1.0))
+
+    faded = strength_matrix(data, now=noon.timestamp(), half_life_days=30)
+    plain = strength_matrix(data, now=noon.timestamp())
+
+    assert faded.toarray() == pytest.approx(np.log1p(4 / 2 + 1))
+    assert plain.toarray() == pytest.approx(np.log1p(5.0))
+
+
+def test_what_was_taken_back_leaves_no_strength(interactions_of, noon):
+    data = interactions_of(("u", "p", 0, 2.0), ("u", "p", 0, -3.0))
+
+    assert strength_matrix(data, now=noon.timestamp()).nnz == 0
+
+
+@given(age_days=st.floats(-10, 1e5), half_life_days=st.floats(0.01, 1e4))
+def test_decay_lies_between_zero_and_one_and_halves_each_half_life(age_days, half_life_days):
+    age_s = np.array([age_days, age_days + half_life_days]) * DAY_S
+
+    value, later = decay(age_s, half_life_days)
+
+    assert 0 <= later <= value <= 1
+    if age_days >= 0:
+        assert later == pytest.approx(value / 2, abs=1e-12)
+
+
+def test_a_half_life_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="half_life_days must be > 0"):
+        decay(np.zeros(1), 0)
