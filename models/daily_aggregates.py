@@ -74,16 +74,16 @@ _PEOPLE = (
 )
 
 
-def count_days_sql() -> str:
-    """Write the SELECT of (day, events, unique_users, unique_anonymous) for each day with events."""
-    return f"SELECT day, {_PEOPLE} FROM {events_of_days_sql()} GROUP BY day"
+def count_days_sql(source: str) -> str:
+    """Write the SELECT of (day, events, unique_users, unique_anonymous) for each day of a relation."""
+    return f"SELECT day, {_PEOPLE} FROM {source} GROUP BY day"
 
 
-def count_types_sql() -> str:
+def count_types_sql(source: str) -> str:
     """Write the SELECT of (day, event_type, source, events, unique_users, unique_anonymous)."""
     return (
         f"SELECT day, event_type, coalesce(source, '') AS source, {_PEOPLE} "
-        f"FROM {events_of_days_sql()} GROUP BY day, event_type, coalesce(source, '')"
+        f"FROM {source} GROUP BY day, event_type, coalesce(source, '')"
     )
 
 
@@ -102,7 +102,7 @@ def replace_daily_aggregates(
         text(
             "INSERT INTO daily_aggregates "
             "(day, event_type, source, events, unique_users, unique_anonymous) "
-            f"SELECT * FROM ({count_types_sql()}) AS counted WHERE {unsealed}"
+            f"SELECT * FROM ({count_types_sql(events_of_days_sql())}) AS counted WHERE {unsealed}"
         ),
         bounds,
     )
@@ -112,7 +112,7 @@ def replace_daily_aggregates(
             "SELECT every.day::date, coalesce(c.events, 0), coalesce(c.unique_users, 0), "
             "coalesce(c.unique_anonymous, 0), :now "
             "FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') AS every(day) "
-            f"LEFT JOIN ({count_days_sql()}) AS c(day, events, unique_users, unique_anonymous) "
+            f"LEFT JOIN ({count_days_sql(events_of_days_sql())}) AS c(day, events, unique_users, unique_anonymous) "
             f"ON c.day = every.day::date WHERE every.day::date NOT IN "
             "(SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL) "
             "RETURNING events"

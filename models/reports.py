@@ -115,13 +115,13 @@ def _from_events(session: Session, day: date, *, zone: str) -> Figures:
         text(
             "SELECT coalesce(max(events), 0) AS events, coalesce(max(users), 0) AS unique_users, "
             "coalesce(max(anonymous), 0) AS unique_anonymous "
-            f"FROM ({count_days_sql()}) AS counted(day, events, users, anonymous)"
+            f"FROM ({count_days_sql(events_of_days_sql())}) AS counted(day, events, users, anonymous)"
         ),
         bounds,
     ).one()
     types = session.execute(
         text(
-            f"SELECT * FROM ({count_types_sql()}) "
+            f"SELECT * FROM ({count_types_sql(events_of_days_sql())}) "
             "AS counted(day, event_type, source, events, unique_users, unique_anonymous) "
             "ORDER BY events DESC, event_type"
         ),

@@ -1,0 +1,1 @@
+"""The command door: the same functions by hand."""

@@ -1,0 +1,239 @@
+"""What the demo tells in the end: counts, days, products, neighbours, one customer's list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import text
+
+from cli.check import print_invariants
+from cli.demo.expected import Expected
+from cli.demo.load import Sent, Shop
+from cli.run import Stack, curl_line
+from datasets import Dataset
+from models.database import make_engine, transaction
+from models.invariants import Invariant
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that the demo found out."""
+
+    dataset: Dataset
+    sent: Sent
+    stored: int
+    dead: int
+    seconds: float
+    expected: Expected
+    sums: dict[str, Any]
+    invariants: list[Invariant]
+    model: dict[str, Any]
+    shop: Shop
+    running: Stack
+
+    @property
+    def events_per_s(self) -> float:
+        """Give events stored per second, from the first request to the last commit."""
+        return self.stored / max(self.seconds, 0.001)
+
+    @property
+    def counters_agree(self) -> bool:
+        """Tell whether the counters are what the client counted while it sent."""
+        wanted = dict(self.expected.sums)
+        kept = {name: int(self.sums[name]) for name in wanted}
+        return (
+            kept == wanted
+            and self.sums["total_revenue"] == self.expected.revenue
+            and self._holds("I3")
+            and self._holds("I6")
+        )
+
+    @property
+    def aggregates_agree(self) -> bool:
+        """Tell whether the aggregates equal a recount."""
+        return self._holds("I5")
+
+    @property
+    def agrees(self) -> bool:
+        """Tell whether every count agrees: sent = stored, counters, aggregates, all invariants."""
+        return (
+            self.sent.sent == self.stored == self.sums["events"] == self.expected.events
+            and self.counters_agree
+            and all(item.ok for item in self.invariants)
+        )
+
+    def _holds(self, wanted: str) -> bool:
+        return all(item.ok for item in self.invariants if item.id == wanted)
+
+
+def print_story(console: Console, story: Story) -> None:
+    """Print the summary."""
+    _print_counts(console, story)
+    facts = _read_facts(story)
+    _print_days(console, story, facts["days"])
+    _print_top(console, facts["top"])
+    _print_model(console, story)
+    _print_neighbours(console, story, facts["examples"])
+    _print_customer(console, story, facts["customer"])
+    _print_urls(console, story)
+
+
+def _print_counts(console: Console, story: Story) -> None:
+    data = story.dataset
+    kind = "simulated shop" if data.simulated else data.name
+    span = (data.last_day - data.first_day).days + 1
+    console.rule(f"[bold]{kind}: {data.event_count:,} events over {span} days")
+    for note in data.notes:
+        console.print(f"[dim]• {note}[/]")
+    good = "[bold green]" if story.sent.sent == story.stored else "[bold red]"
+    console.print(
+        f"\n{good}{story.sent.sent:,} sent, {story.stored:,} stored[/] in {story.seconds:.1f} s: "
+        f"[bold]{story.events_per_s:,.0f} events/s[/] from HTTP to committed, counted rows"
+    )
+    if story.sent.rejected:
+        console.print(f"[red]{story.sent.rejected:,} rejected: {story.sent.first_rejection}[/]")
+    if story.dead:
+        console.print(f"[red]{story.dead:,} dead letters[/]")
+    mark = "[green]✓[/]" if story.counters_agree else "[red]✗[/]"
+    console.print(
+        f" {mark} [bold]sent[/] the counters are what the client counted: "
+        f"{int(story.sums['total_sales']):,} units sold, {story.sums['total_revenue']:,.2f} revenue, "
+        f"{int(story.sums['total_views'] + story.sums['total_clicks']):,} views and clicks"
+    )
+    print_invariants(console, story.invariants)
+
+
+def _print_days(console: Console, story: Story, days: list[tuple[date, int]]) -> None:
+    """Draw the events per day: one column for one day, or for as many as fit."""
+    if not days:
+        return
+    width = max(20, min(console.width - 4, 100))
+    by_day = dict(days)
+    first, last = days[0][0], days[-1][0]
+    span = (last - first).days + 1
+    per_column = -(-span // width)
+    columns = [
+        sum(by_day.get(first + timedelta(days=start + n), 0) for n in range(per_column))
+        for start in range(0, span, per_column)
+    ]
+    top = max(columns)
+    height = 6
+    unit = "day" if per_column == 1 else f"{per_column} days"
+    console.print(f"\n[bold]Events per {unit}[/] (most: {top:,})")
+    for row in range(height, 0, -1):
+        cells = []
+        for value in columns:
+            level = value / top * height - (row - 1)
+            cells.append(BARS[max(0, min(8, round(level * 8)))])
+        console.print("  " + "".join(cells), style="cyan")
+    end = f"{last:%d %b %Y}"
+    console.print(f"  {first:%d %b %Y}{end:>{max(1, len(columns) - 11)}}", style="dim")
+
+
+def _print_top(console: Console, top: list[Any]) -> None:
+    table = Table(title="Top products", title_justify="left", box=None, pad_edge=False)
+    table.add_column("product", max_width=44, no_wrap=True)
+    for name in ("views + clicks", "carts", "units sold", "revenue"):
+        table.add_column(name, justify="right")
+    for row in top:
+        table.add_row(
+            row.name or row.product_id, f"{row.views:,}", f"{row.carts:,}", f"{row.sales:,}",
+            f"{row.revenue:,.2f}",
+        )
+    console.print()
+    console.print(table)
+
+
+def _print_model(console: Console, story: Story) -> None:
+    run = story.model.get("last_run") or {}
+    figures = run.get("figures") or {}
+    console.print(f"\n[bold]Model[/] {run.get('status')}: {run.get('reason')}")
+    if not figures.get("metrics"):
+        return
+    rows = {"this model": figures["metrics"], **figures["baselines"]}
+    parts = [
+        f"{name.replace('_', ' ')} {metrics['ndcg_at_10']:.4f}"
+        for name, metrics in rows.items()
+        if metrics.get("ndcg_at_10") is not None
+    ]
+    console.print(
+        f"  NDCG@10 over {figures['num_people_tested']:,} people, days it had not seen: "
+        + ", ".join(parts)
+    )
+
+
+def _print_neighbours(console: Console, story: Story, examples: list[tuple[str, str]]) -> None:
+    for product_id, name in examples:
+        answer = story.shop.get(f"/api/recommendations/product/{product_id}?n=4")
+        _print_list(console, f"Like [bold]{name}[/]", answer["recommendations"])
+
+
+def _print_customer(console: Console, story: Story, customer: str | None) -> None:
+    if customer is None:
+        return
+    answer = story.shop.get(f"/api/recommendations/user/{customer}?n=5")
+    _print_list(console, f"For customer [bold]{customer}[/]", answer["recommendations"])
+
+
+def _print_list(console: Console, title: str, items: list[dict[str, Any]]) -> None:
+    console.print(f"\n{title}")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(max_width=50, no_wrap=True)
+    table.add_column(style="dim")
+    for item in items:
+        table.add_row(Text(f"  {item['name'] or item['product_id']}"), Text(item["reason"]))
+    console.print(table)
+
+
+def _print_urls(console: Console, story: Story) -> None:
+    running = story.running
+    console.print("\n[bold]Have a look[/]")
+    console.print(f"  {running.url}/openapi.json")
+    console.print(f"  {running.url}/api/recommendations/popular")
+    console.print(f"  {running.url}/api/model/info")
+    console.print(f"  http://127.0.0.1:{running.settings.flower_port} (flower: admin / {running.secrets.admin_password})")
+    console.print(f"  admin token: {running.prepared.admin_token}")
+    console.print(f"  {curl_line(running)}", style="cyan", soft_wrap=True)
+
+
+def _read_facts(story: Story) -> dict[str, Any]:
+    engine = make_engine(story.running.settings.sqlalchemy_url, application="demo")
+    with transaction(engine) as session:
+        days = session.execute(
+            text("SELECT day, events FROM daily_totals WHERE events > 0 ORDER BY day")
+        ).all()
+        top = session.execute(
+            text(
+                "SELECT product_id, name, total_views + total_clicks AS views, "
+                "total_cart_additions AS carts, total_sales AS sales, total_revenue AS revenue "
+                "FROM product_metrics LEFT JOIN products USING (product_id) "
+                "ORDER BY total_revenue DESC, total_views + total_clicks DESC, product_id LIMIT 8"
+            )
+        ).all()
+        examples = session.execute(
+            text(
+                "SELECT product_id, name FROM product_metrics JOIN products USING (product_id) "
+                "ORDER BY (name ILIKE '%RED RETROSPOT%BAG%' OR name ILIKE '%BAG%RED RETROSPOT%') DESC, "
+                "total_sales + total_views + total_clicks DESC, product_id LIMIT 3"
+            )
+        ).all()
+        customer = session.scalar(
+            text(
+                "SELECT user_id FROM events WHERE user_id IS NOT NULL AND product_id IS NOT NULL "
+                "GROUP BY user_id ORDER BY abs(count(*) - 20), user_id LIMIT 1"
+            )
+        )
+    engine.dispose()
+    return {
+        "days": [(row.day, row.events) for row in days],
+        "top": top,
+        "examples": [(row.product_id, row.name or row.product_id) for row in examples],
+        "customer": customer,
+    }

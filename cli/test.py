@@ -1,0 +1,39 @@
+"""`./millrace test`: pytest on real servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: ./millrace test -k ingest -x     Everything after `test` goes to pytest.",
+)
+@click.option("--faults", is_flag=True, help="Kill processes under load instead (minutes).")
+@click.option(
+    "--jobs", default=min(4, os.cpu_count() or 1), show_default=True, help="Processes to test in."
+)
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def test(faults: bool, jobs: int, pytest_arguments: tuple[str, ...]) -> int:
+    """Run the tests; the servers they need are started from the wheels."""
+    command = [sys.executable, "-m", "pytest", *selection(faults, pytest_arguments)]
+    if jobs > 1 and not faults:
+        # Work is handed out by file, so that one file's servers are started once.
+        command += ["-n", str(jobs), "--dist", "loadfile"]
+    command += pytest_arguments
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def selection(faults: bool, arguments: tuple[str, ...]) -> list[str]:
+    """Give pytest what to collect, unless the person has named files."""
+    if any((ROOT / word.split("::")[0]).exists() for word in arguments if not word.startswith("-")):
+        return []
+    return ["tests/faults"] if faults else ["tests", "--ignore=tests/faults"]

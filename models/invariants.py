@@ -1,0 +1,164 @@
+"""The invariants that can be seen from inside (the numbers are those of docs/architecture.md).
+
+Each is counted from the events themselves, in one snapshot: a store that commits meanwhile is
+seen whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+import inbox
+from models.daily_aggregates import count_days_sql, count_types_sql
+from models.product_metrics import COUNTERS, counts_sql
+from models.training_runs import read_champion
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One invariant: what must hold, whether it does, and the figure that shows it."""
+
+    id: str
+    text: str
+    ok: bool
+    figure: str
+
+
+def check_invariants(engine: Engine, client: redis.Redis, *, zone: str) -> list[Invariant]:
+    """Check them all."""
+    isolated = engine.execution_options(isolation_level="REPEATABLE READ")
+    with Session(isolated) as session:
+        return [
+            _no_id_twice(session),
+            _counters_agree(session),
+            _inbox_empty(client),
+            *_aggregates_agree(session, zone=zone),
+            _products_have_metrics(session),
+            _model_verifies(session),
+        ]
+
+
+def _no_id_twice(session: Session) -> Invariant:
+    events, ids = session.execute(text("SELECT count(*), count(DISTINCT event_id) FROM events")).one()
+    both = session.scalar(text("SELECT count(*) FROM events JOIN dead_letters USING (event_id)"))
+    return Invariant(
+        "I2",
+        "no id is stored twice",
+        events == ids and not both,
+        f"{events:,} events, {ids:,} ids, {both:,} of them dead letters too",
+    )
+
+
+def _counters_agree(session: Session) -> Invariant:
+    names = ", ".join(COUNTERS)
+    sums = ", ".join(
+        f"coalesce(stored.{name}, 0) + coalesce(purged.{name}, 0)" for name in COUNTERS
+    )
+    kept = ", ".join(f"coalesce(metrics.{name}, 0)" for name in COUNTERS)
+    compared, wrong = session.execute(
+        text(
+            f"SELECT count(*), count(*) FILTER (WHERE ({sums}) IS DISTINCT FROM ({kept})) "
+            f"FROM (SELECT product_id, {names} FROM ({counts_sql('events')}) AS counted) AS stored "
+            "FULL JOIN purged_product_metrics AS purged USING (product_id) "
+            "FULL JOIN product_metrics AS metrics USING (product_id)"
+        )
+    ).one()
+    return Invariant(
+        "I3",
+        "each product's counters = its stored and purged events",
+        wrong == 0,
+        f"{compared:,} products compared, {wrong:,} differ",
+    )
+
+
+def _inbox_empty(client: redis.Redis) -> Invariant:
+    depth = inbox.read_depth(client)
+    return Invariant(
+        "I4",
+        "at rest the inbox is empty",
+        depth.batches == 0,
+        f"{depth.batches:,} batches wait, the oldest for {depth.oldest_age_s:.1f} s",
+    )
+
+
+def _aggregates_agree(session: Session, *, zone: str) -> Iterator[Invariant]:
+    source = (
+        "(SELECT *, (occurred_at AT TIME ZONE :zone)::date AS day FROM events "
+        "WHERE (occurred_at AT TIME ZONE :zone)::date NOT IN (SELECT day FROM dirty_days) "
+        "AND (occurred_at AT TIME ZONE :zone)::date NOT IN "
+        "(SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL)) AS clean"
+    )
+    unsealed = (
+        "day NOT IN (SELECT day FROM dirty_days) "
+        "AND day NOT IN (SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL)"
+    )
+    names = ", ".join(COUNTERS)
+    by_product = counts_sql(source, extra_key="day")
+    tables = {
+        "daily_totals": (
+            f"SELECT day, events, unique_users, unique_anonymous FROM daily_totals "
+            f"WHERE events > 0 AND {unsealed}",
+            count_days_sql(source),
+        ),
+        "daily_aggregates": (
+            "SELECT day, event_type, source, events, unique_users, unique_anonymous "
+            f"FROM daily_aggregates WHERE {unsealed}",
+            count_types_sql(source),
+        ),
+        "daily_product_metrics": (
+            f"SELECT day, product_id, {names} FROM daily_product_metrics WHERE {unsealed}",
+            f"SELECT key AS day, product_id, {names} FROM ({by_product}) AS counted",
+        ),
+    }
+    compared = wrong = 0
+    for kept, counted in tables.values():
+        row = session.execute(
+            text(
+                f"SELECT (SELECT count(*) FROM ({kept}) AS k), "
+                f"(SELECT count(*) FROM (({kept} EXCEPT ALL {counted}) "
+                f"UNION ALL ({counted} EXCEPT ALL {kept})) AS different)"
+            ),
+            {"zone": zone},
+        ).one()
+        compared, wrong = compared + row[0], wrong + row[1]
+    waiting = session.scalar(text("SELECT count(DISTINCT day) FROM dirty_days"))
+    yield Invariant(
+        "I5",
+        "aggregates of unsealed days = a recount",
+        wrong == 0,
+        f"{compared:,} rows compared, {wrong:,} differ; {waiting:,} days wait for aggregation",
+    )
+
+
+def _products_have_metrics(session: Session) -> Invariant:
+    missing: Any = session.scalar(
+        text(
+            f"SELECT count(*) FROM ({counts_sql('events')}) AS counted "
+            "WHERE NOT EXISTS (SELECT FROM product_metrics AS m WHERE m.product_id = counted.product_id)"
+        )
+    )
+    return Invariant(
+        "I6", "every product of an event has metrics", missing == 0, f"{missing:,} have none"
+    )
+
+
+def _model_verifies(session: Session) -> Invariant:
+    text_ = "the served model's bytes match the recorded hash"
+    champion = read_champion(session)
+    if champion is None:
+        return Invariant("I10", text_, True, "no model is served yet")
+    found = hashlib.sha256(champion.content).hexdigest()
+    same = found == champion.sha256 == champion.manifest.get("sha256")
+    return Invariant(
+        "I10",
+        text_,
+        same,
+        f"version {champion.version}, {champion.size_bytes:,} bytes, sha256 {found[:12]}…",
+    )
