@@ -115,7 +115,7 @@ class Settings:
         "REPORT_TIMEZONE", "UTC", "the zone in which a day begins and ends"
     )
     retention_days: int = _setting(
-        "ANALYTICS_RETENTION_DAYS", 365, "age in days at which events are purged", min=3, max=36_500
+        "ANALYTICS_RETENTION_DAYS", 365, "age in days at which events are purged", min=7, max=36_500
     )
 
     # Recommendations
@@ -218,3 +218,13 @@ def resolve_data_dir(settings: Settings, *, root: Path) -> Path:
     """Give the data directory as an absolute path; a relative one starts at `root`."""
     path = Path(settings.data_dir).expanduser()
     return path if path.is_absolute() else (root / path)
+
+
+def describe_settings() -> str:
+    """Write the table of all settings, as it stands in the README."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for item in fields(Settings):
+        default = item.default
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
+        lines.append(f"| `{item.metadata['env']}` | {f'`{shown}`' if shown else ''} | {item.metadata['help']} |")
+    return "\n".join(lines)
