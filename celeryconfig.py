@@ -12,7 +12,13 @@ from settings import read_settings
 _settings = read_settings()
 
 # Celery's own JSON turns objects with the keys __type__ and __value__ into something else.
-register("orjson", orjson.dumps, orjson.loads, content_type="application/x-orjson", content_encoding="utf-8")
+register(
+    "orjson",
+    orjson.dumps,
+    orjson.loads,
+    content_type="application/x-orjson",
+    content_encoding="utf-8",
+)
 task_serializer = "orjson"
 accept_content = ["orjson"]
 
@@ -55,6 +61,9 @@ beat_schedule = {
     "aggregate-yesterday": {"task": "aggregate.daily", "schedule": crontab(hour=1, minute=0)},
     "partitions": {"task": "partitions.ahead", "schedule": crontab(hour=1, minute=30)},
     "retrain": {"task": "train.nightly", "schedule": crontab(hour=2, minute=0)},
-    "purge": {"task": "retention.purge", "schedule": crontab(hour=2, minute=0, day_of_week="sunday")},
+    "purge": {
+        "task": "retention.purge",
+        "schedule": crontab(hour=2, minute=0, day_of_week="sunday"),
+    },
     "catch-up": {"task": "jobs.catch_up", "schedule": 900.0, "options": {"expires": 900}},
 }

@@ -185,7 +185,7 @@ SYNONYMS: Final[dict[str, str]] = {
     synonym: kind.name for kind in CATALOGUE.values() for synonym in kind.synonyms
 }
 
-#: Types whose `value` is money or stars: left out by the client, it is looked for in the properties.
+#: Types whose `value` is money or stars; left out, it is looked for in the properties.
 VALUED: Final[frozenset[str]] = frozenset({"purchase", "refund", "rate"})
 
 

@@ -184,7 +184,8 @@ def read_settings(environ: dict[str, str] | None = None) -> Settings:
         _ = settings.zone
     except (KeyError, ValueError) as error:
         raise SettingsError(
-            f"REPORT_TIMEZONE must be a zone such as UTC or Europe/Berlin, got {settings.report_timezone!r}"
+            "REPORT_TIMEZONE must be a zone such as UTC or Europe/Berlin, "
+            f"got {settings.report_timezone!r}"
         ) from error
     return settings
 
@@ -207,7 +208,8 @@ def _read_one(env: Env, item: Field[Any]) -> Any:
         checks.append(validate.Range(min=rules["min"], max=rules["max"]))
     if "one_of" in rules:
         checks.append(validate.OneOf(rules["one_of"]))
-    read = {bool: env.bool, int: env.int, float: env.float}.get(type(item.default), env.str)
+    readers: dict[type, Any] = {bool: env.bool, int: env.int, float: env.float, str: env.str}
+    read = readers[type(item.default)]
     try:
         return read(rules["env"], item.default, validate=checks)
     except EnvError as error:
@@ -226,5 +228,6 @@ def describe_settings() -> str:
     for item in fields(Settings):
         default = item.default
         shown = str(default).lower() if isinstance(default, bool) else str(default)
-        lines.append(f"| `{item.metadata['env']}` | {f'`{shown}`' if shown else ''} | {item.metadata['help']} |")
+        cells = (f"`{item.metadata['env']}`", f"`{shown}`" if shown else "", item.metadata["help"])
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

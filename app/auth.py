@@ -15,7 +15,7 @@ from flask import Request, current_app, request
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import db
+from app.database import current_session
 from app.errors import Problem
 from models.api_keys import ADMIN, hash_key, read_key, read_write_keys
 from models.database import transaction
@@ -23,49 +23,57 @@ from models.database import transaction
 log = structlog.get_logger()
 
 
+class KeysNotLoadedError(Exception):
+    """The write keys could not be read yet: the database has been away since the start."""
+
+
 class WriteKeys:
     """The valid write keys, known without asking the database.
 
-    A thread refreshes them; while the database is away the last ones known stay valid.
+    A thread reads and refreshes them; while the database is away the last ones known stay valid.
     """
 
-    def __init__(self, engine: Engine, *, refresh_s: float = 15.0) -> None:
+    def __init__(self, engine: Engine, *, refresh_s: float = 15.0, patience_s: float = 0.3) -> None:
         self._engine = engine
         self._refresh_s = refresh_s
+        self._patience_s = patience_s
         self._keys: dict[str, str] = {}
-        self._unknown = threading.Event()
+        self._wanted = threading.Event()
+        self._loaded = threading.Event()
         self._lock = threading.Lock()
         self._pid: int | None = None
 
     def id_of(self, key: str) -> str | None:
-        """Give the id of a write key, None when it is not valid."""
-        self._ensure_started()
+        """Give the id of a write key, None when it is not valid. Raises KeysNotLoadedError."""
+        if self._pid != os.getpid():
+            self._start()
+        if not self._loaded.wait(self._patience_s):
+            raise KeysNotLoadedError
         key_id = self._keys.get(hash_key(key))
         if key_id is None:
-            self._unknown.set()
+            self._wanted.set()
         return key_id
 
-    def _ensure_started(self) -> None:
-        if self._pid == os.getpid():
-            return
+    def _start(self) -> None:
+        # Threads do not survive a fork, and servers fork after loading the app.
         with self._lock:
             if self._pid != os.getpid():
-                self._refresh()
                 threading.Thread(target=self._work, name="write-keys", daemon=True).start()
                 self._pid = os.getpid()
 
     def _work(self) -> None:
         while True:
-            self._unknown.wait(self._refresh_s)
-            self._unknown.clear()
             self._refresh()
-            # Unknown keys ask for a refresh; a flood of them gets one a second.
+            # A flood of unknown keys asks for one refresh a second, not for more.
             time.sleep(1)
+            self._wanted.wait(self._refresh_s if self._loaded.is_set() else 0)
+            self._wanted.clear()
 
     def _refresh(self) -> None:
         try:
             with transaction(self._engine) as session:
                 self._keys = read_write_keys(session)
+            self._loaded.set()
         except SQLAlchemyError as error:
             log.warning("write_keys_not_refreshed", error=type(error).__name__)
 
@@ -94,7 +102,9 @@ def read_jwt_user(request: Request, *, secret: str, algorithms: list[str]) -> st
         )
     except jwt.PyJWTError as error:
         raise Problem(
-            401, "invalid_token", f"the Bearer token is not valid: {error}",
+            401,
+            "invalid_token",
+            f"the Bearer token is not valid: {error}",
             headers={"WWW-Authenticate": "Bearer"},
         ) from None
     subject = claims.get("sub")
@@ -121,13 +131,17 @@ def _check_admin(scope: str) -> None:
     token = header.token if header is not None and header.type == "bearer" else None
     if not token:
         raise Problem(
-            401, "token_required", "send an admin token: Authorization: Bearer at_…",
+            401,
+            "token_required",
+            "send an admin token: Authorization: Bearer at_…",
             headers={"WWW-Authenticate": "Bearer"},
         )
-    key = read_key(db.session, token, kind=ADMIN)
+    key = read_key(current_session(), token, kind=ADMIN)
     if key is None:
         raise Problem(
-            401, "invalid_token", "this admin token is not known or was revoked",
+            401,
+            "invalid_token",
+            "this admin token is not known or was revoked",
             headers={"WWW-Authenticate": "Bearer"},
         )
     if scope not in key.scopes:

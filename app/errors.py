@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 log = structlog.get_logger()
 
 
-class Problem(Exception):  # noqa: N818 - the name the standard gives it
+class Problem(Exception):
     """An answer to the client that says what was wrong and what to do.
 
     `code` is a constant for programs, `detail` a text for people; `more` is added to the document.

@@ -13,13 +13,14 @@ import inbox
 from app.api import health, products, recommendations, reports, training
 from app.auth import WriteKeys
 from app.bell import Bell
+from app.champion import ChampionHolder
 from app.database import db
 from app.doors import native
 from app.errors import http_problem, problem_response, register_errors
-from logs import configure_logs
 from app.sink import Sink
 from app.state import State
 from intake.rows import Rules
+from logs import configure_logs
 from models.database import engine_options, make_engine
 from settings import Settings, read_settings
 
@@ -36,12 +37,14 @@ BLUEPRINTS = (
 class ProblemApi(Api):
     """flask-smorest with problem documents as error answers."""
 
-    def handle_http_exception(self, error: HTTPException) -> Response:  # type: ignore[override]
+    def handle_http_exception(self, error: HTTPException) -> Response:
         """Answer an error with a problem document."""
         return problem_response(http_problem(error))
 
 
-def create_app(settings: Settings | None = None, *, clock: Callable[[], float] = time.time) -> Flask:
+def create_app(
+    settings: Settings | None = None, *, clock: Callable[[], float] = time.time
+) -> Flask:
     """Make the app from the settings, the environment's by default. Connects to nothing yet."""
     settings = settings or read_settings()
     configure_logs(settings.log_level)
@@ -76,6 +79,7 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
         sink=Sink(client, bell, max_bytes=settings.inbox_max_bytes),
         bell=bell,
         write_keys=WriteKeys(make_engine(settings.sqlalchemy_url, application="keys")),
+        champions=ChampionHolder(),
         rules=Rules(
             max_event_bytes=settings.max_event_bytes,
             max_batch_events=settings.max_batch_events,

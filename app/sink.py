@@ -16,7 +16,7 @@ from app.bell import Bell
 log = structlog.get_logger()
 
 
-class SinkUnavailable(Exception):  # noqa: N818 - a state to answer with 503
+class SinkUnavailable(Exception):
     """The batch was not accepted; the client should try again after `retry_after_s`."""
 
     def __init__(self, code: str, detail: str, retry_after_s: int) -> None:

@@ -11,6 +11,7 @@ from flask import current_app
 
 from app.auth import WriteKeys
 from app.bell import Bell
+from app.champion import ChampionHolder
 from app.sink import Sink
 from intake.rows import Rules
 from settings import Settings
@@ -25,6 +26,7 @@ class State:
     sink: Sink
     bell: Bell
     write_keys: WriteKeys
+    champions: ChampionHolder
     rules: Rules
     clock: Callable[[], float] = field(default=time.time)
 

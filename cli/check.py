@@ -43,7 +43,10 @@ def run_check(settings: Settings) -> list[Invariant]:
 def as_answer(invariant: Invariant) -> dict[str, object]:
     """Give one invariant as it stands in the JSON answer."""
     return {
-        "id": invariant.id, "ok": invariant.ok, "text": invariant.text, "figure": invariant.figure,
+        "id": invariant.id,
+        "ok": invariant.ok,
+        "text": invariant.text,
+        "figure": invariant.figure,
     }
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from cli.servers import connect
 from models.database import make_engine, transaction
+from models.dirty_days import read_dirty_days
 from models.migrate import migrate as run_migrations
 from models.training_runs import TrainingRun
 from settings import Settings, read_settings
@@ -72,8 +73,10 @@ def purge(days: int | None, dry_run: bool) -> None:
                 dry_run=dry_run,
             )
             return {
-                "cutoff": str(done.cutoff), "partitions": done.partitions,
-                "events": done.events, "dry_run": dry_run,
+                "cutoff": str(done.cutoff),
+                "partitions": done.partitions,
+                "events": done.events,
+                "dry_run": dry_run,
             }
 
         outcome = _by_hand(engine, "purge", work)
@@ -85,7 +88,9 @@ def purge(days: int | None, dry_run: bool) -> None:
 
 
 @click.command(epilog="Example: ./millrace retrain --days 30")
-@click.option("--days", type=click.IntRange(1), help="Days of events to read; TRAIN_DAYS without it.")
+@click.option(
+    "--days", type=click.IntRange(1), help="Days of events to read; TRAIN_DAYS without it."
+)
 @click.option("--seed", default=0, show_default=True, help="Same seed and data, same model.")
 def retrain(days: int | None, seed: int) -> None:
     """Train the recommendations now, judge them, and serve them if they are better."""
@@ -94,7 +99,10 @@ def retrain(days: int | None, seed: int) -> None:
         run_id = train.request_run(engine, days=days or settings.train_days, now=_now())
         with console.status("training") as status:
             result = train.carry_out(
-                engine, run_id, clock=_now, seed=seed,
+                engine,
+                run_id,
+                clock=_now,
+                seed=seed,
                 progress=lambda stage: status.update(f"training: {stage}"),
             )
         with transaction(engine) as session:
@@ -117,7 +125,9 @@ def print_evaluation(console: Console, figures: dict[str, Any]) -> None:
     for name in figures["metrics"]:
         table.add_column(name, justify="right")
     for model, metrics in rows.items():
-        cells = [f"{value:.4f}" if isinstance(value, float) else str(value) for value in metrics.values()]
+        cells = [
+            f"{value:.4f}" if isinstance(value, float) else str(value) for value in metrics.values()
+        ]
         table.add_row(model, *cells)
     console.print(table)
 
@@ -143,7 +153,7 @@ def _by_hand(engine: Engine, job: str, work: Callable[[], dict[str, Any]]) -> di
 def _chosen_days(engine: Engine, day: datetime | None, last: datetime | None) -> list[date]:
     if day is None:
         with transaction(engine) as session:
-            return aggregate.read_dirty_days(session)
+            return read_dirty_days(session)
     first = day.date()
     end = last.date() if last else first
     if end < first:

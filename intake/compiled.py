@@ -26,6 +26,9 @@ from intake.contract import (
 )
 from intake.payload import is_within_bounds
 
+# Larger numbers are floats to the decoder that reads for the contract, and no ids.
+_WHOLE = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
 
 def _range(field: fields.Field[Any]) -> Meta:
     (rule,) = [item for item in field.validators if isinstance(item, validate.Range)]
@@ -36,7 +39,7 @@ def _type_of(field: fields.Field[Any]) -> Any:
     """Give the msgspec type that accepts a part of what a field accepts, unchanged."""
     match field:
         case Identifier():
-            return Annotated[str, Meta(max_length=MAX_ID)] | int
+            return Annotated[str, Meta(max_length=MAX_ID)] | _WHOLE
         case Name():
             return Annotated[str, Meta(max_length=MAX_NAME)]
         case Payload():
@@ -48,7 +51,7 @@ def _type_of(field: fields.Field[Any]) -> Any:
         case fields.Float():
             return Annotated[float, _range(field)]
         case fields.List():
-            return Annotated[list[FastItem], Meta(max_length=MAX_ITEMS)]
+            return Annotated[list[FastItem], Meta(max_length=MAX_ITEMS)]  # type: ignore[valid-type]
     raise TypeError(f"no fast type for {field!r}")
 
 
@@ -68,7 +71,9 @@ def _struct(name: str, schema: type[Any], synonyms: tuple[str, ...] = ()) -> Any
     members += [
         (synonym, _optional(declared[FIELD_SYNONYMS[synonym]]), None) for synonym in synonyms
     ]
-    return msgspec.defstruct(name, members, forbid_unknown_fields=True, omit_defaults=True, gc=False)
+    return msgspec.defstruct(
+        name, members, forbid_unknown_fields=True, omit_defaults=True, gc=False
+    )
 
 
 FastItem = _struct("FastItem", ItemSchema)
@@ -90,7 +95,7 @@ def read_fast(raw: bytes) -> Any | None:
         return None
     try:
         event = _decoder.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     if not event.event_type:
         return None

@@ -72,7 +72,7 @@ class Payload(fields.Field[dict[str, Any]]):
 
 
 class Moment(fields.Field[str | int | float]):
-    """An ISO 8601 text or a number of seconds or milliseconds since 1970; read by `intake.moment`."""
+    """An ISO 8601 text or a Unix time in seconds or milliseconds; `intake.moment` reads it."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Any, **kwargs: Any
@@ -90,15 +90,21 @@ class ItemSchema(Schema):
 
     product_id = Identifier(required=True)
     quantity = fields.Integer(
-        strict=True, allow_none=True, validate=validate.Range(0, MAX_INT),
+        strict=True,
+        allow_none=True,
+        validate=validate.Range(0, MAX_INT),
         metadata={"description": "units, 1 when left out"},
     )
     value = fields.Float(
-        allow_nan=False, allow_none=True, validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
+        allow_nan=False,
+        allow_none=True,
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
         metadata={"description": "money of the line: units times unit price"},
     )
     position = fields.Integer(
-        strict=True, allow_none=True, validate=validate.Range(0, MAX_INT),
+        strict=True,
+        allow_none=True,
+        validate=validate.Range(0, MAX_INT),
         metadata={"description": "place in a list, from 1"},
     )
 
@@ -139,7 +145,9 @@ class EventSchema(Schema):
     )
     quantity = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, MAX_INT))
     value = fields.Float(
-        allow_nan=False, allow_none=True, validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
+        allow_nan=False,
+        allow_none=True,
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
         metadata={"description": "money of a purchase or refund, stars of a rating"},
     )
     properties = Payload(allow_none=True)
@@ -180,3 +188,9 @@ def load_event(data: Any) -> dict[str, Any]:
     if not loaded.get("event_type"):
         raise ValidationError({"event_type": ["Missing data for required field."]})
     return {name: value for name, value in loaded.items() if value is not None}
+
+
+def messages_of(error: ValidationError) -> dict[str, Any]:
+    """Give a validation error's messages by field; those of no field stand under `_schema`."""
+    messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+    return messages

@@ -14,8 +14,9 @@ from marshmallow import ValidationError
 from msgspec import Raw
 
 from intake.compiled import read_fast
-from intake.contract import SCHEMA, load_event
+from intake.contract import SCHEMA, load_event, messages_of
 from intake.moment import format_ms
+from intake.payload import MAX_DEPTH
 from intake.rows import BatchBody, Rejected, Row, Rules, Sender, days_of, make_row
 
 
@@ -75,7 +76,8 @@ def read_request(body: bytes, *, sender: Sender, rules: Rules) -> Reading:
     if len(events) > rules.max_batch_events:
         raise BodyError(
             "too_many_events",
-            f"a request may carry {rules.max_batch_events} events, got {len(events)}: send them in parts",
+            f"a request may carry {rules.max_batch_events} events, got {len(events)}: "
+            "send them in parts",
         )
     reading = Reading(single=single)
     for index, raw in enumerate(events):
@@ -155,11 +157,20 @@ def _read_slowly(value: Any, *, sender: Sender, rules: Rules, index: int) -> Row
     try:
         fields = load_event(value)
     except ValidationError as error:
-        messages = error.normalized_messages()
+        messages = _with_text_keys(messages_of(error))
         first = next(iter(messages))
         raise Rejected("invalid", f"{first}: {_first_text(messages[first])}", messages) from None
+    except RecursionError:
+        raise Rejected("invalid", f"the event is nested over {MAX_DEPTH} levels deep") from None
     event = SimpleNamespace(**{**dict.fromkeys(SCHEMA.fields), **fields})
     return make_row(event, sender=sender, rules=rules, index=index)
+
+
+def _with_text_keys(messages: Any) -> Any:
+    """Write the places in a list as text, as JSON wants the names of an object."""
+    if isinstance(messages, dict):
+        return {str(key): _with_text_keys(item) for key, item in messages.items()}
+    return messages
 
 
 def _first_text(message: Any) -> str:
@@ -170,7 +181,10 @@ def _first_text(message: Any) -> str:
 
 def _rejection(index: int, verdict: Rejected) -> dict[str, Any]:
     result = {
-        "index": index, "event_id": None, "status": "rejected",
-        "reason": verdict.reason, "detail": verdict.detail,
+        "index": index,
+        "event_id": None,
+        "status": "rejected",
+        "reason": verdict.reason,
+        "detail": verdict.detail,
     }
     return result if verdict.errors is None else {**result, "errors": verdict.errors}

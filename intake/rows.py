@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from event_ids import DAY_MS, id_day, make_event_id
 from event_types import CATALOGUE, SYNONYMS, VALUED, canonical_name, category_and_action
+from intake.contract import MAX_INT
 from intake.moment import MomentError, format_ms, read_moment_ms
 
 #: A client clock may run ahead by this much before the event's time is clamped to ours.
@@ -86,7 +87,7 @@ class Rules:
         return now_ms - now_ms % DAY_MS - days * DAY_MS
 
 
-class Rejected(Exception):  # noqa: N818 - a verdict on one event, not a fault
+class Rejected(Exception):
     """Say why an event is not accepted: a code for programs, a text for people."""
 
     def __init__(self, reason: str, detail: str, errors: Any = None) -> None:
@@ -111,15 +112,21 @@ def make_row(event: Any, *, sender: Sender, rules: Rules, index: int) -> Row:
     kind, category, action = resolve_type(event.event_type)
     if rules.strict_types and kind not in CATALOGUE:
         raise Rejected(
-            "unknown_type", f"event_type {event.event_type!r} is not in the catalogue of event types"
+            "unknown_type",
+            f"event_type {event.event_type!r} is not in the catalogue of event types",
         )
     try:
         given_ms = None if event.occurred_at is None else read_moment_ms(event.occurred_at)
     except MomentError as error:
-        raise Rejected("invalid", "occurred_at: " + str(error), {"occurred_at": [str(error)]}) from None
+        raise Rejected(
+            "invalid", "occurred_at: " + str(error), {"occurred_at": [str(error)]}
+        ) from None
     client_id = _text(event.event_id) or _text(event.message_id)
     event_id = make_event_id(
-        client_id or _idempotent_id(sender, index), key_id=sender.key_id, occurred_ms=given_ms, received_ms=sender.received_ms
+        client_id or _idempotent_id(sender, index),
+        key_id=sender.key_id,
+        occurred_ms=given_ms,
+        received_ms=sender.received_ms,
     )
     occurred_ms = _judge_time(given_ms, event_id, client_id, sender.received_ms, rules)
     row = Row(
@@ -170,7 +177,9 @@ def _judge_time(
         is_clients = client_id is not None and event_id == client_id.lower()
         occurred_ms = int(event_id[:8] + event_id[9:13], 16) if is_clients else now_ms
     if occurred_ms > now_ms + MAX_AHEAD_MS:
-        raise Rejected("in_future", f"occurred_at {format_ms(occurred_ms)} is more than a day ahead")
+        raise Rejected(
+            "in_future", f"occurred_at is more than a day ahead of {format_ms(now_ms)}, our time"
+        )
     if occurred_ms < rules.oldest_ms(now_ms):
         raise Rejected(
             "too_old",
@@ -188,8 +197,8 @@ def _items(items: Any) -> Any:
     if not items:
         return None
     for item in items:
-        if not isinstance(item, dict) and not isinstance(item.product_id, str):
-            item.product_id = str(item.product_id)
+        if not isinstance(item, dict):
+            item.product_id = _text(item.product_id)
     return items
 
 
@@ -206,7 +215,7 @@ def _find_value(row: Row) -> None:
     if isinstance(properties, Raw):
         properties = msgspec.json.decode(properties)
     quantity = properties.get("quantity")
-    if row.quantity is None and isinstance(quantity, int) and 0 <= quantity <= 2_147_483_647:
+    if row.quantity is None and type(quantity) is int and 0 <= quantity <= MAX_INT:
         row.quantity = quantity
     found = (properties.get(name) for name in _AMOUNTS[row.event_type])
     row.value = next((float(amount) for amount in found if _is_amount(amount)), None)

@@ -6,9 +6,8 @@ import hashlib
 import secrets
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Text, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base
@@ -70,4 +69,4 @@ def read_write_keys(session: Session) -> dict[str, str]:
             ApiKey.kind == WRITE, ApiKey.revoked_at.is_(None)
         )
     )
-    return {key_hash: key_id for key_hash, key_id in rows}
+    return {row.key_hash: row.key_id for row in rows}

@@ -75,7 +75,7 @@ _PEOPLE = (
 
 
 def count_days_sql(source: str) -> str:
-    """Write the SELECT of (day, events, unique_users, unique_anonymous) for each day of a relation."""
+    """Write the SELECT of (day, events, unique_users, unique_anonymous) of a relation."""
     return f"SELECT day, {_PEOPLE} FROM {source} GROUP BY day"
 
 
@@ -106,16 +106,15 @@ def replace_daily_aggregates(
         ),
         bounds,
     )
+    counted_days = count_days_sql(events_of_days_sql())
     counted = session.execute(
         text(
             "INSERT INTO daily_totals (day, events, unique_users, unique_anonymous, computed_at) "
-            "SELECT every.day::date, coalesce(c.events, 0), coalesce(c.unique_users, 0), "
-            "coalesce(c.unique_anonymous, 0), :now "
-            "FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') AS every(day) "
-            f"LEFT JOIN ({count_days_sql(events_of_days_sql())}) AS c(day, events, unique_users, unique_anonymous) "
-            f"ON c.day = every.day::date WHERE every.day::date NOT IN "
-            "(SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL) "
-            "RETURNING events"
+            "SELECT day, coalesce(events, 0), coalesce(users, 0), coalesce(anonymous, 0), :now "
+            "FROM (SELECT generate_series(CAST(:first AS date), CAST(:last AS date), "
+            "interval '1 day')::date AS day) AS every "
+            f"LEFT JOIN ({counted_days}) AS counted(day, events, users, anonymous) USING (day) "
+            f"WHERE {unsealed} RETURNING events"
         ),
         {**bounds, "now": now},
     ).scalars()

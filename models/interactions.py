@@ -19,7 +19,9 @@ _WEIGHT = "CASE event_type {} END".format(
     " ".join(f"WHEN '{name}' THEN {weight}" for name, weight in _WEIGHTS.items())
 )
 # Five stars count in full, one star a fifth.
-_RATED = f"CASE WHEN event_type = 'rate' AND value IS NOT NULL THEN value / 5.0 ELSE 1 END * {_WEIGHT}"
+_RATED = (
+    f"CASE WHEN event_type = 'rate' AND value IS NOT NULL THEN value / 5.0 ELSE 1 END * {_WEIGHT}"
+)
 
 
 def _lines(condition: str) -> str:
@@ -40,7 +42,7 @@ _SINCE = (
     "AND coalesce(user_id, anonymous_id) IS NOT NULL"
 )
 
-#: All interactions from :since to :until, with the columns user_id, product_id, weight, occurred_at.
+#: All interactions from :since to :until: user_id, product_id, weight, occurred_at.
 INTERACTIONS: TextClause = text(_lines(_SINCE))
 
 #: The catalogue as training reads it: products, and those that only events know.

@@ -46,7 +46,9 @@ def check_invariants(engine: Engine, client: redis.Redis, *, zone: str) -> list[
 
 
 def _no_id_twice(session: Session) -> Invariant:
-    events, ids = session.execute(text("SELECT count(*), count(DISTINCT event_id) FROM events")).one()
+    events, ids = session.execute(
+        text("SELECT count(*), count(DISTINCT event_id) FROM events")
+    ).one()
     both = session.scalar(text("SELECT count(*) FROM events JOIN dead_letters USING (event_id)"))
     return Invariant(
         "I2",
@@ -141,7 +143,7 @@ def _products_have_metrics(session: Session) -> Invariant:
     missing: Any = session.scalar(
         text(
             f"SELECT count(*) FROM ({counts_sql('events')}) AS counted "
-            "WHERE NOT EXISTS (SELECT FROM product_metrics AS m WHERE m.product_id = counted.product_id)"
+            "WHERE product_id NOT IN (SELECT product_id FROM product_metrics)"
         )
     )
     return Invariant(

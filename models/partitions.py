@@ -51,11 +51,8 @@ def ensure_partitions(session: Session, days: Iterable[date]) -> list[date]:
             first_id_of(day + timedelta(days=1)),
         )
         session.execute(text(f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS)"))
-        session.execute(
-            text(
-                f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')"
-            )
-        )
+        bounds = f"FROM ('{low}') TO ('{high}')"
+        session.execute(text(f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES {bounds}"))
     return missing
 
 

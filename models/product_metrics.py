@@ -69,8 +69,9 @@ def counts_sql(source: str, *, extra_key: str | None = None) -> str:
     """Write the SELECT that counts events per product.
 
     `source` is a relation with the columns event_type, product_id, quantity, value, items and
-    occurred_at; `extra_key` an expression to group by as well (named `key`). An event with items counts once for
-    each of them; one without counts for its product_id. Units and money of a refund are taken off.
+    occurred_at; `extra_key` an expression to group by as well (named `key`). An event with items
+    counts once for each of them, one without for its product_id. A refund takes units and money
+    off.
     """
     key = f"{extra_key} AS key, " if extra_key else ""
     group = "key, product_id" if extra_key else "product_id"

@@ -53,8 +53,8 @@ def upsert_products(
 ) -> tuple[int, int]:
     """Insert or replace products in one statement; give how many were created and updated.
 
-    A product is replaced whole: a field left out gets its default. Of two products with the same id in one call the
-    last wins.
+    A product is replaced whole: a field left out gets its default. Of two products with the same
+    id in one call the last wins.
     """
     rows = {
         product["product_id"]: {**_DEFAULTS, **product, "created_at": now, "updated_at": now}

@@ -26,10 +26,29 @@ TOP = 10
 
 #: The columns of an export. The first are a contract with those who read such files already.
 EXPORT_COLUMNS = (
-    "id", "created_at", "event_type", "user_id", "anonymous_id", "source", "ip_address", "payload",
-    "received_at", "event_category", "event_action", "session_id", "device_type", "product_id",
-    "entity_type", "entity_id", "items", "quantity", "value", "duration_ms", "message_id",
-    "user_agent", "context",
+    "id",
+    "created_at",
+    "event_type",
+    "user_id",
+    "anonymous_id",
+    "source",
+    "ip_address",
+    "payload",
+    "received_at",
+    "event_category",
+    "event_action",
+    "session_id",
+    "device_type",
+    "product_id",
+    "entity_type",
+    "entity_id",
+    "items",
+    "quantity",
+    "value",
+    "duration_ms",
+    "message_id",
+    "user_agent",
+    "context",
 )
 _EXPORTED = {"id": "event_id", "created_at": "occurred_at", "payload": "properties"}
 
@@ -115,7 +134,8 @@ def _from_events(session: Session, day: date, *, zone: str) -> Figures:
         text(
             "SELECT coalesce(max(events), 0) AS events, coalesce(max(users), 0) AS unique_users, "
             "coalesce(max(anonymous), 0) AS unique_anonymous "
-            f"FROM ({count_days_sql(events_of_days_sql())}) AS counted(day, events, users, anonymous)"
+            f"FROM ({count_days_sql(events_of_days_sql())}) "
+            "AS counted(day, events, users, anonymous)"
         ),
         bounds,
     ).one()

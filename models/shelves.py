@@ -28,7 +28,11 @@ def read_cards(session: Session, product_ids: Collection[str]) -> dict[str, Card
         return {}
     rows = session.execute(
         select(
-            Product.product_id, Product.name, Product.category, Product.price, Product.active,
+            Product.product_id,
+            Product.name,
+            Product.category,
+            Product.price,
+            Product.active,
             Product.stock,
         ).where(Product.product_id.in_(list(product_ids)))
     )
@@ -49,14 +53,15 @@ _ELIGIBLE = "coalesce(p.active, true) AND coalesce(p.stock, 1) > 0"
 def read_trending(
     session: Session, *, since: date, limit: int, category: str | None = None
 ) -> list[tuple[str, float]]:
-    """List products by recent interest (views, clicks and sales of the daily table), with a score."""
+    """List products by recent interest, from the daily table, with a score."""
     rows = session.execute(
         text(
             f"""
 SELECT m.product_id, CAST(sum(m.total_views + 2 * m.total_clicks + 3 * m.total_favorites
     + 3 * m.total_cart_additions + 5 * m.total_sales) AS float8) AS score
 FROM daily_product_metrics AS m LEFT JOIN products AS p USING (product_id)
-WHERE m.day >= :since AND {_ELIGIBLE} AND (CAST(:category AS text) IS NULL OR p.category = :category)
+WHERE m.day >= :since AND {_ELIGIBLE}
+    AND (CAST(:category AS text) IS NULL OR p.category = :category)
 GROUP BY m.product_id ORDER BY score DESC, m.product_id LIMIT :limit"""
         ),
         {"since": since, "limit": limit, "category": category},
@@ -65,7 +70,7 @@ GROUP BY m.product_id ORDER BY score DESC, m.product_id LIMIT :limit"""
 
 
 def read_best_rated(session: Session, *, limit: int) -> list[tuple[str, float]]:
-    """List products by their Bayesian mean rating: ten ratings of the overall mean are added to each."""
+    """List products by their Bayesian mean rating: each gets ten ratings of the overall mean."""
     rows = session.execute(
         text(
             f"""

@@ -92,7 +92,8 @@ def store_batches(session: Session, batches: Sequence[bytes], *, zone: str) -> S
 
 def count_conflicting(session: Session, batches: Sequence[bytes]) -> int:
     """Count the events whose id is stored with another content. Worth asking after duplicates."""
-    return session.execute(CONFLICTING, {"batches": join_batches(batches)}).scalar_one()
+    found = session.execute(CONFLICTING, {"batches": join_batches(batches)})
+    return int(found.scalar_one())
 
 
 def join_batches(batches: Sequence[bytes]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, LargeBinary, ForeignKey, select
+from sqlalchemy import BigInteger, ForeignKey, Identity, LargeBinary, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base

@@ -1,1 +1,1 @@
-"""The queue door and the work behind it. The work is plain functions; `registry` names the tasks."""
+"""The queue door and its work. The work is plain functions; `registry` names the tasks."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Engine
 
-from datetime import date
 from intake.request import encode_batch, read_values
 from intake.rows import Rules, Sender
 from settings import Settings

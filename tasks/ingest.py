@@ -54,8 +54,10 @@ class StoreResult:
     def as_dict(self) -> dict[str, int]:
         """Give the counts by name."""
         return {
-            "stored": self.stored, "duplicate": self.duplicate,
-            "conflicting": self.conflicting, "dead": self.dead,
+            "stored": self.stored,
+            "duplicate": self.duplicate,
+            "conflicting": self.conflicting,
+            "dead": self.dead,
         }
 
 
@@ -75,7 +77,9 @@ class Drainer:
     reclaim_s: float = 30.0
     known_days: set[date] = field(default_factory=set)
 
-    def drain(self, *, limit_s: float = 20.0, clock: Callable[[], float] = time.monotonic) -> StoreResult:
+    def drain(
+        self, *, limit_s: float = 20.0, clock: Callable[[], float] = time.monotonic
+    ) -> StoreResult:
         """Store batches until the inbox is empty or the time is up.
 
         First what this process took before and did not finish, then what dead workers held, then
@@ -120,7 +124,7 @@ def sweep(client: redis.Redis, *, idle_consumer_s: float = 3600.0) -> bool:
 
 
 def group_by_rows(batches: Sequence[Batch], max_rows: int) -> Iterator[list[Batch]]:
-    """Split batches into groups of up to `max_rows` events; a larger batch is a group of its own."""
+    """Split batches into groups of up to `max_rows` events; a larger batch stands alone."""
     group: list[Batch] = []
     rows = 0
     for batch in batches:

@@ -68,8 +68,12 @@ def run_job(
         except Exception as error:
             with transaction(engine) as session:
                 record_end(
-                    session, job, period, status="failed",
-                    outcome={"error": f"{type(error).__name__}: {error}"[:500]}, now=clock(),
+                    session,
+                    job,
+                    period,
+                    status="failed",
+                    outcome={"error": f"{type(error).__name__}: {error}"[:500]},
+                    now=clock(),
                 )
             raise
         with transaction(engine) as session:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import structlog
 from celery import Task
 from sqlalchemy.exc import OperationalError
 
@@ -19,6 +20,7 @@ from tasks.direct import store_direct
 from tasks.ingest import sweep
 from tasks.resources import resources
 
+log = structlog.get_logger()
 BELL = "millrace:bell"
 
 
@@ -31,7 +33,12 @@ def drain() -> dict[str, int]:
     """Store what waits in the inbox. The message carries nothing, so losing it costs nothing."""
     here = resources()
     here.redis.delete(BELL)
-    return here.drainer.drain().as_dict()
+    try:
+        return here.drainer.drain().as_dict()
+    except OperationalError as error:
+        # The batches stay pending, and the sweep rings again in a few seconds.
+        log.error("store_unavailable", error=str(error.orig).splitlines()[0])
+        return {}
 
 
 @app.task(name="ingest.sweep", soft_time_limit=30, time_limit=60, acks_late=False)
@@ -44,14 +51,24 @@ def ring_if_needed() -> bool:
 
 
 @app.task(
-    name="ingest.store", bind=True, soft_time_limit=120, time_limit=150,
-    autoretry_for=(OperationalError,), retry_backoff=True, retry_backoff_max=60, max_retries=None,
+    name="ingest.store",
+    bind=True,
+    soft_time_limit=120,
+    time_limit=150,
+    autoretry_for=(OperationalError,),
+    retry_backoff=True,
+    retry_backoff_max=60,
+    max_retries=None,
 )
 def store(self: Task[Any, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
     """Store events that another service enqueued itself. Delivered twice, they count once."""
     here = resources()
     return store_direct(
-        here.engine, here.settings, events, task_id=str(self.request.id), now=_now(),
+        here.engine,
+        here.settings,
+        events,
+        task_id=str(self.request.id),
+        now=_now(),
         known_days=here.drainer.known_days,
     )
 
@@ -62,7 +79,9 @@ def aggregate_dirty() -> dict[str, Any] | None:
     here = resources()
 
     def work() -> dict[str, Any]:
-        done = aggregate.aggregate_dirty(here.engine, zone=here.settings.report_timezone, now=_now())
+        done = aggregate.aggregate_dirty(
+            here.engine, zone=here.settings.report_timezone, now=_now()
+        )
         return {"days": done.days, "events": done.events}
 
     return jobs.run_job(
@@ -76,7 +95,11 @@ def aggregate_daily(day: str | None = None) -> dict[str, Any] | None:
     here = resources()
     zone = here.settings.zone
     period = jobs.DAILY.last_period(_now()) if day is None else f"of {day}"
-    wanted = _now().astimezone(zone).date() - timedelta(days=1) if day is None else date.fromisoformat(day)
+    wanted = (
+        _now().astimezone(zone).date() - timedelta(days=1)
+        if day is None
+        else date.fromisoformat(day)
+    )
 
     def work() -> dict[str, Any]:
         name = here.settings.report_timezone
@@ -92,8 +115,11 @@ def partitions_ahead() -> dict[str, Any] | None:
     """Make the partitions of the coming week."""
     here = resources()
     return jobs.run_job(
-        here.engine, jobs.PARTITIONS.job, jobs.PARTITIONS.last_period(_now()),
-        lambda: {"made": retention.ensure_partitions_ahead(here.engine, now=_now())}, clock=_now,
+        here.engine,
+        jobs.PARTITIONS.job,
+        jobs.PARTITIONS.last_period(_now()),
+        lambda: {"made": retention.ensure_partitions_ahead(here.engine, now=_now())},
+        clock=_now,
     )
 
 
@@ -105,8 +131,11 @@ def purge(days: int | None = None, dry_run: bool = False) -> dict[str, Any] | No
 
     def work() -> dict[str, Any]:
         done = retention.purge(
-            here.engine, days=days or here.settings.retention_days,
-            zone=here.settings.report_timezone, now=_now(), dry_run=dry_run,
+            here.engine,
+            days=days or here.settings.retention_days,
+            zone=here.settings.report_timezone,
+            now=_now(),
+            dry_run=dry_run,
         )
         return {"cutoff": str(done.cutoff), "events": done.events, "dry_run": done.dry_run}
 

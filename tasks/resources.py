@@ -1,4 +1,4 @@
-"""What a worker process holds: settings, engine, inbox client. Made after the fork, on first use."""
+"""What a worker process holds: settings, engine, inbox. Made after the fork, on first use."""
 
 from __future__ import annotations
 

@@ -35,9 +35,7 @@ class Purged:
     dry_run: bool
 
 
-def purge(
-    engine: Engine, *, days: int, zone: str, now: datetime, dry_run: bool = False
-) -> Purged:
+def purge(engine: Engine, *, days: int, zone: str, now: datetime, dry_run: bool = False) -> Purged:
     """Delete the events whose day lies more than `days` before today (UTC).
 
     Partition by partition, each in a transaction that aggregates the days it touches, seals them,
@@ -68,8 +66,13 @@ def _purge_day(session: Session, day: date, *, zone: str, now: datetime, dry_run
         return int(session.scalar(text(f"SELECT count(*) FROM {name}")) or 0)
     lock_for_purge(session)
     # The partition holds events up to ID_DAY_MARGIN days after its own, and the zone may add one.
-    _seal(session, day - timedelta(days=ID_DAY_MARGIN), day + timedelta(days=ID_DAY_MARGIN),
-          zone=zone, now=now)
+    _seal(
+        session,
+        day - timedelta(days=ID_DAY_MARGIN),
+        day + timedelta(days=ID_DAY_MARGIN),
+        zone=zone,
+        now=now,
+    )
     counted = session.scalar(text(f"SELECT count(*) FROM {name}")) or 0
     session.execute(
         text(
@@ -81,22 +84,20 @@ def _purge_day(session: Session, day: date, *, zone: str, now: datetime, dry_run
     return int(counted)
 
 
-def _purge_undated(
-    engine: Engine, cutoff: date, *, zone: str, now: datetime, dry_run: bool
-) -> int:
+def _purge_undated(engine: Engine, cutoff: date, *, zone: str, now: datetime, dry_run: bool) -> int:
     """Delete old events whose ids carry no time, in chunks: they share one partition."""
     total = 0
     old = "event_id < CAST(:undated AS uuid) AND occurred_at < CAST(:cutoff AS date)"
     bounds = {"undated": UNDATED_END, "cutoff": cutoff}
     if dry_run:
         with transaction(engine) as session:
-            return int(session.scalar(text(f"SELECT count(*) FROM events WHERE {old}"), bounds) or 0)
+            return int(
+                session.scalar(text(f"SELECT count(*) FROM events WHERE {old}"), bounds) or 0
+            )
     while True:
         with transaction(engine) as session:
             lock_for_purge(session)
-            first = session.scalar(
-                text(f"SELECT min(occurred_at) FROM events WHERE {old}"), bounds
-            )
+            first = session.scalar(text(f"SELECT min(occurred_at) FROM events WHERE {old}"), bounds)
             if first is None:
                 return total
             _seal(session, first.date() - timedelta(days=1), cutoff, zone=zone, now=now)

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 import inbox
-from app.database import db
+from app.database import current_session
 from app.state import state
 from models.migrate import newest_revision, read_revision
 
@@ -54,7 +54,9 @@ def metrics() -> Response:
     }
     for name, (text, value) in figures.items():
         Gauge(name, text, registry=registry).set(value)
-    events = Gauge("millrace_events", "Events by what became of them", ["outcome"], registry=registry)
+    events = Gauge(
+        "millrace_events", "Events by what became of them", ["outcome"], registry=registry
+    )
     for outcome, count in totals.items():
         events.labels(outcome).set(count)
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -77,10 +79,13 @@ def _check_inbox() -> dict[str, Any]:
 
 def _check_database() -> dict[str, Any]:
     try:
-        revision = read_revision(db.session.connection())
+        revision = read_revision(current_session().connection())
     except SQLAlchemyError as error:
         return {"ok": False, "detail": f"cannot be reached ({type(error).__name__})"}
     newest = newest_revision()
     if revision != newest:
-        return {"ok": False, "detail": f"schema is at {revision}, needs {newest}: ./millrace migrate"}
+        return {
+            "ok": False,
+            "detail": f"schema is at {revision}, needs {newest}: ./millrace migrate",
+        }
     return {"ok": True, "revision": revision}

@@ -9,9 +9,10 @@ from flask_smorest import Blueprint
 from marshmallow import ValidationError
 
 from app.auth import require_scope
-from app.database import db
+from app.database import current_session
 from app.schemas.products import ProductsAnswer, ProductSchema, ProductsRequest
 from app.state import state
+from intake.contract import messages_of
 from intake.payload import check_payload
 from models.products import upsert_products
 
@@ -33,10 +34,8 @@ def put_products(request_body: dict[str, Any]) -> dict[str, Any]:
             check_payload(product)
             accepted.append(_SCHEMA.load(product))
         except ValidationError as error:
-            rejected.append(
-                {"index": index, "reason": "invalid", "errors": error.normalized_messages()}
-            )
+            rejected.append({"index": index, "reason": "invalid", "errors": messages_of(error)})
     now = datetime.fromtimestamp(state().clock(), UTC)
-    created, updated = upsert_products(db.session, accepted, now=now)
-    db.session.commit()
+    created, updated = upsert_products(current_session(), accepted, now=now)
+    current_session().commit()
     return {"created": created, "updated": updated, "rejected": rejected}

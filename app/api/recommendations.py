@@ -9,8 +9,8 @@ from typing import Any
 
 from flask_smorest import Blueprint
 
-from app.champion import Champion, ChampionHolder
-from app.database import db
+from app.champion import Champion
+from app.database import current_session
 from app.ladder import Rung, climb, shelf_rungs
 from app.schemas.recommendations import ListQuery, PersonQuery, ProductQuery, RecommendationList
 from app.state import state
@@ -20,7 +20,6 @@ from models.shelves import read_cards
 blueprint = Blueprint(
     "recommendations", __name__, url_prefix="/api/recommendations", description="Recommendations"
 )
-champions = ChampionHolder()
 HISTORY_DAYS = 90
 
 
@@ -30,13 +29,15 @@ HISTORY_DAYS = 90
 @blueprint.response(200, RecommendationList)
 def similar_products(query: dict[str, Any], product_id: str) -> dict[str, Any]:
     """Give products like this one: met by the same people, alike, then popular."""
-    champion = champions.current(db.session)
-    card = read_cards(db.session, [product_id]).get(product_id)
+    champion = state().champions.current(current_session())
+    card = read_cards(current_session(), [product_id]).get(product_id)
 
     def rungs() -> Iterator[Rung]:
         if champion is not None:
             yield lambda n: champion.model.similar(product_id, n, query["method"])
-        yield from shelf_rungs(db.session, today=_today(), category=card.category if card else None)
+        yield from shelf_rungs(
+            current_session(), today=_today(), category=card.category if card else None
+        )
 
     return _answer(champion, rungs(), query["n"], frozenset({product_id}))
 
@@ -47,15 +48,15 @@ def similar_products(query: dict[str, Any], product_id: str) -> dict[str, Any]:
 @blueprint.response(200, RecommendationList)
 def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     """Give a list for a user, from what they did up to now."""
-    champion = champions.current(db.session)
+    champion = state().champions.current(current_session())
     now = _now()
     lines = read_history(
-        db.session, "user_id", user_id, since=now - timedelta(days=HISTORY_DAYS)
+        current_session(), "user_id", user_id, since=now - timedelta(days=HISTORY_DAYS)
     )
     seen = frozenset(line.product_id for line in lines) if query["exclude_seen"] else frozenset()
     category = None
     if lines:
-        card = read_cards(db.session, [lines[0].product_id]).get(lines[0].product_id)
+        card = read_cards(current_session(), [lines[0].product_id]).get(lines[0].product_id)
         category = card.category if card else None
 
     def rungs() -> Iterator[Rung]:
@@ -65,7 +66,7 @@ def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
                 for line in lines
             ]
             yield lambda n: champion.model.for_history(history, n, seen)
-        yield from shelf_rungs(db.session, today=now.date(), category=category)
+        yield from shelf_rungs(current_session(), today=now.date(), category=category)
 
     return _answer(champion, rungs(), query["n"], seen)
 
@@ -76,12 +77,12 @@ def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
 @blueprint.response(200, RecommendationList)
 def popular(query: dict[str, Any]) -> dict[str, Any]:
     """Give what many people met lately."""
-    champion = champions.current(db.session)
+    champion = state().champions.current(current_session())
 
     def rungs() -> Iterator[Rung]:
         if champion is not None:
             yield lambda n: champion.model.popular(n)
-        yield from shelf_rungs(db.session, today=_today())
+        yield from shelf_rungs(current_session(), today=_today())
 
     return _answer(champion, rungs(), query["n"], frozenset())
 
@@ -91,7 +92,7 @@ def _answer(
 ) -> dict[str, Any]:
     return {
         "model_version": champion.version if champion else None,
-        "recommendations": climb(db.session, rungs, n=n, exclude=exclude),
+        "recommendations": climb(current_session(), rungs, n=n, exclude=exclude),
     }
 
 

@@ -10,15 +10,13 @@ from flask_smorest import Blueprint
 
 from app.auth import require_scope
 from app.csv_stream import stream_csv
-from app.database import db
+from app.database import current_session, db
 from app.schemas.reports import ActiveUsers, DailySummary, DayQuery, ExportQuery
 from app.state import state
 from models.reports import EXPORT_COLUMNS, periods_of, read_day, read_people, stream_events
 
-blueprint = Blueprint(
-    "reports", __name__, url_prefix="/api/admin/analytics", description="Reports"
-)
-_ADMIN = [{"admin_token": []}]
+blueprint = Blueprint("reports", __name__, url_prefix="/api/admin/analytics", description="Reports")
+_ADMIN: list[dict[str, list[str]]] = [{"admin_token": []}]
 
 
 @blueprint.route("/daily-summary/", strict_slashes=False)
@@ -29,7 +27,7 @@ _ADMIN = [{"admin_token": []}]
 def daily_summary(query: dict[str, Any]) -> dict[str, Any]:
     """Give one day's figures and say where they are from."""
     day = query["date"] or _today()
-    figures = read_day(db.session, day, zone=state().settings.report_timezone)
+    figures = read_day(current_session(), day, zone=state().settings.report_timezone)
     return {
         "date": day,
         "total_events": figures.total.events,
@@ -52,7 +50,7 @@ def active_users(query: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"date": day, "source": "events"}
     for name, (first, last) in periods_of(day).items():
         users, anonymous = read_people(
-            db.session, first, last, zone=state().settings.report_timezone
+            current_session(), first, last, zone=state().settings.report_timezone
         )
         answer[name] = {"users": users, "anonymous": anonymous, "total": users + anonymous}
     return answer

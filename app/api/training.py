@@ -8,9 +8,8 @@ from typing import Any
 from flask_smorest import Blueprint
 from sqlalchemy import select
 
-from app.api.recommendations import champions
 from app.auth import require_scope
-from app.database import db
+from app.database import current_session
 from app.errors import Problem
 from app.schemas.training import ModelInfo, RetrainQuery, TrainingRunAnswer
 from app.state import state
@@ -27,10 +26,12 @@ blueprint = Blueprint("training", __name__, url_prefix="/api", description="Trai
 def retrain(query: dict[str, Any]) -> TrainingRun:
     """Queue a training run and give it; ask for its progress by its id."""
     run = TrainingRun(
-        status="queued", days=query["days"], requested_at=datetime.fromtimestamp(state().clock(), UTC)
+        status="queued",
+        days=query["days"],
+        requested_at=datetime.fromtimestamp(state().clock(), UTC),
     )
-    db.session.add(run)
-    db.session.commit()
+    current_session().add(run)
+    current_session().commit()
     state().bell.send("train.run", queue="training", kwargs={"run_id": run.run_id})
     return run
 
@@ -41,7 +42,7 @@ def retrain(query: dict[str, Any]) -> TrainingRun:
 @blueprint.response(200, TrainingRunAnswer)
 def training_run(run_id: int) -> TrainingRun:
     """Give a run with its stage while it runs and its figures when it is done."""
-    run = db.session.get(TrainingRun, run_id)
+    run = current_session().get(TrainingRun, run_id)
     if run is None:
         raise Problem(404, "unknown_run", f"there is no training run {run_id}")
     return run
@@ -52,8 +53,10 @@ def training_run(run_id: int) -> TrainingRun:
 @blueprint.response(200, ModelInfo)
 def model_info() -> dict[str, Any]:
     """Give the served model with its figures, and the last training run."""
-    champion = champions.current(db.session)
-    last = db.session.scalar(select(TrainingRun).order_by(TrainingRun.run_id.desc()).limit(1))
+    champion = state().champions.current(current_session())
+    last = current_session().scalar(
+        select(TrainingRun).order_by(TrainingRun.run_id.desc()).limit(1)
+    )
     if champion is None:
         return {"status": "none", "last_run": last}
     return {

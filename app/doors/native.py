@@ -8,7 +8,7 @@ import orjson
 from flask import Response, request
 from flask_smorest import Blueprint
 
-from app.auth import read_jwt_user, read_write_key
+from app.auth import KeysNotLoadedError, read_jwt_user, read_write_key
 from app.body import check_content_type, read_body
 from app.errors import Problem
 from app.sink import SinkUnavailable
@@ -25,7 +25,7 @@ _BODY_STATUS = {"too_many_events": 413, "empty": 422}
 
 @blueprint.route("/api/v1/analytics/events/", methods=["POST"], strict_slashes=False)
 @blueprint.doc(
-    summary="Send one event, or a list of them as {\"events\": […]}",
+    summary='Send one event, or a list of them as {"events": […]}',
     requestBody={"content": {"application/json": {"schema": EventSchema}}, "required": True},
     responses={
         "201": {"description": "Accepted: durable in the inbox, stored within seconds"},
@@ -64,18 +64,11 @@ def post_events() -> Response:
 def read_sender(here: State) -> Sender:
     """Gather what all events of the request share, and check its credentials."""
     settings = here.settings
-    key = read_write_key(request)
-    key_id = None if key is None else here.write_keys.id_of(key)
-    if key_id is None and (key is not None or settings.require_key):
-        raise Problem(
-            401,
-            "invalid_key",
-            "this write key is not known or was revoked" if key else "send a write key: X-Write-Key: wk_…",
-        )
+    key_id = check_write_key(here)
     address = read_address(request, trusted_proxies=settings.trusted_proxies)
     return Sender(
         received_ms=here.now_ms(),
-        key_id=key_id or "",
+        key_id=key_id,
         user_id=read_jwt_user(
             request, secret=settings.jwt_secret, algorithms=settings.jwt_algorithms.split(",")
         ),
@@ -84,6 +77,27 @@ def read_sender(here: State) -> Sender:
         ip_address=anonymise_address(address, mode=settings.ip_mode),
         user_agent=read_user_agent(request),
     )
+
+
+def check_write_key(here: State) -> str:
+    """Give the id of the request's write key, the empty text without one. Raises Problem."""
+    key = read_write_key(request)
+    if key is None:
+        if here.settings.require_key:
+            raise Problem(401, "key_required", "send a write key: X-Write-Key: wk_…")
+        return ""
+    try:
+        key_id = here.write_keys.id_of(key)
+    except KeysNotLoadedError:
+        raise Problem(
+            503,
+            "keys_unknown",
+            "write keys cannot be checked yet: please try again",
+            headers={"Retry-After": "2"},
+        ) from None
+    if key_id is None:
+        raise Problem(401, "invalid_key", "this write key is not known or was revoked")
+    return key_id
 
 
 def accept(here: State, reading: Reading, sender: Sender) -> None:

@@ -34,9 +34,7 @@ class ProductSchema(Schema):
     size = fields.String(allow_none=True, validate=validate.Length(max=200))
     attributes = Payload()
     active = fields.Boolean()
-    stock = fields.Integer(
-        strict=True, allow_none=True, validate=validate.Range(0, 2_147_483_647)
-    )
+    stock = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, 2_147_483_647))
 
 
 class ProductsRequest(Schema):

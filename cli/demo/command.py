@@ -81,7 +81,9 @@ def demo(
     data_dir = resolve_data_dir(settings, root=ROOT) / "demo"
     _empty(data_dir)
     try:
-        with stack(settings, data_dir, tell=lambda line: console.print(f"[dim]{line}[/]")) as running:
+        with stack(
+            settings, data_dir, tell=lambda line: console.print(f"[dim]{line}[/]")
+        ) as running:
             story = play(console, running, dataset)
             print_story(console, story)
             if as_json:
@@ -281,9 +283,7 @@ def _aggregate(settings: Settings, start: Start) -> None:
         advance(done - before)
         before = done
 
-    aggregate_dirty(
-        engine, zone=settings.report_timezone, now=datetime.now(UTC), progress=progress
-    )
+    aggregate_dirty(engine, zone=settings.report_timezone, now=datetime.now(UTC), progress=progress)
     engine.dispose()
 
 
@@ -310,8 +310,15 @@ def _read_sums(settings: Settings) -> dict[str, Any]:
     """Read the sums of all counters, and the number of events, from the database."""
     engine = make_engine(settings.sqlalchemy_url, application="demo")
     names = (
-        "total_impressions", "total_views", "total_clicks", "total_favorites",
-        "total_cart_additions", "total_cart_removals", "total_sales", "total_revenue", "rating_count",
+        "total_impressions",
+        "total_views",
+        "total_clicks",
+        "total_favorites",
+        "total_cart_additions",
+        "total_cart_removals",
+        "total_sales",
+        "total_revenue",
+        "rating_count",
     )
     sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in names)
     with transaction(engine) as session:
@@ -323,4 +330,3 @@ def _read_sums(settings: Settings) -> dict[str, Any]:
 
 def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
-
