@@ -14,7 +14,8 @@ from sqlalchemy import text
 from cli.check import print_invariants
 from cli.demo.expected import Expected
 from cli.demo.load import Sent, Shop
-from cli.run import Stack, curl_line
+from cli.run import curl_line
+from cli.stack import Stack
 from datasets import Dataset
 from models.database import make_engine, transaction
 from models.invariants import Invariant
