@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import orjson
 from celery.schedules import crontab
-from kombu import Queue
+from kombu import Exchange, Queue
 from kombu.serialization import register
 
 from settings import read_settings
 
 _settings = read_settings()
 
-# Celery's own JSON turns objects with the keys __type__ and __value__ into something else.
-register(
-    "orjson",
-    orjson.dumps,
-    orjson.loads,
-    content_type="application/x-orjson",
-    content_encoding="utf-8",
-)
-task_serializer = "orjson"
-accept_content = ["orjson"]
+# kombu's own JSON turns objects with the keys __type__ and __value__ into something else, and then
+# discards the message. Under its name stands plain JSON, so that every producer can be understood.
+register("json", orjson.dumps, orjson.loads, "application/json", "utf-8")
+task_serializer = "json"
+accept_content = ["json"]
 
 broker_url = _settings.celery_broker_url
 broker_connection_retry_on_startup = True
@@ -47,7 +42,13 @@ enable_utc = True
 imports = ("tasks.registry",)
 
 task_default_queue = "default"
-task_queues = (Queue("ingest"), Queue("default"), Queue("training"))
+# Each queue has a routing key of its own: with the default one, each message would go to all three.
+_exchange = Exchange("millrace", type="direct")
+task_queues = [
+    Queue(name, _exchange, routing_key=name) for name in ("ingest", "default", "training")
+]
+task_default_exchange = "millrace"
+task_default_routing_key = "default"
 task_routes = {
     "ingest.*": {"queue": "ingest"},
     "train.*": {"queue": "training"},
