@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import BigInteger, Identity, delete, distinct, select
+from sqlalchemy import BigInteger, Identity, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base
@@ -22,7 +22,7 @@ class DirtyDay(Base):
 
 def read_dirty_days(session: Session) -> list[date]:
     """List the days that wait for aggregation, oldest first."""
-    return list(session.scalars(select(distinct(DirtyDay.day)).order_by(DirtyDay.day)))
+    return list(session.scalars(select(DirtyDay.day).distinct().order_by(DirtyDay.day)))
 
 
 def take_marks(session: Session, days: Sequence[date]) -> int:
