@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,15 @@ class BehaviourNeighbours:
             self.index_[rows], self.score_[rows] = index, np.minimum(score, 1.0)
             self.people_[rows] = _read_cells(together, index)
         return self
+
+    def first(self, neighbours: int) -> BehaviourNeighbours:
+        """Return the first so many neighbours, as if no more had been asked for."""
+        few = copy.copy(self)
+        few.neighbours = neighbours
+        few.index_ = self.index_[:, :neighbours]
+        few.score_ = self.score_[:, :neighbours]
+        few.people_ = self.people_[:, :neighbours]
+        return few
 
     def _support(self, together: Any, first_product: int) -> Any:
         support = together.tocoo(copy=True)

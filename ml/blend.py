@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,8 @@ class Blend:
     behaviour_ : BehaviourNeighbours
     popularity_ : RecentPopularity
     history_ : csr_array, shape (people, products)
-        Strengths of what each person met, faded like those the neighbours are learned from.
+        Strengths of what each person is known by, faded like those the
+        neighbours are learned from.
     table_ : csr_array, shape (products, products)
         The neighbours that a met product speaks for.
     """
@@ -38,22 +41,57 @@ class Blend:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
-    def fit(self, interactions: Interactions, content: ContentNeighbours, *, now: float) -> Blend:
-        """Learn from interactions; `content` is already fitted over the same products."""
+    def fit(
+        self,
+        interactions: Interactions,
+        content: ContentNeighbours,
+        *,
+        now: float,
+        history: Interactions | None = None,
+    ) -> Blend:
+        """Learn from interactions.
+
+        Parameters
+        ----------
+        interactions : Interactions
+        content : ContentNeighbours
+            Already fitted over the same products.
+        now : float
+            Unix seconds from which ages are counted.
+        history : Interactions, optional
+            What people are known by when they are scored; nothing is learned
+            from it. By default the interactions.
+        """
         recipe = self.recipe
-        self.history_ = strength_matrix(
-            interactions, now=now, half_life_days=recipe.behaviour_half_life_days
-        )
+        half_life_days = recipe.behaviour_half_life_days
+        learned = strength_matrix(interactions, now=now, half_life_days=half_life_days)
+        self.history_ = learned
+        if history is not None and history is not interactions:
+            self.history_ = strength_matrix(history, now=now, half_life_days=half_life_days)
         self.behaviour_ = BehaviourNeighbours(
             recipe.behaviour_neighbours,
             shrinkage=recipe.behaviour_shrinkage,
             min_people=recipe.behaviour_min_people,
-        ).fit(self.history_)
+        ).fit(learned)
         self.popularity_ = RecentPopularity(recipe.popularity_half_life_days).fit(
             interactions, now=now
         )
         self.table_ = personal_table(self.behaviour_, content, recipe.content_weight)
         return self
+
+    def remix(self, *, share: float, prior: float) -> Blend:
+        """Return the same model with another mixture of popularity."""
+        remixed = copy.copy(self)
+        remixed.recipe = replace(self.recipe, popularity_share=share, popularity_prior=prior)
+        return remixed
+
+    def vary(self, content: ContentNeighbours, **changes: Any) -> Blend:
+        """Return the model with fewer neighbours or another content weight; nothing is learned."""
+        varied = copy.copy(self)
+        varied.recipe = replace(self.recipe, **changes)
+        varied.behaviour_ = self.behaviour_.first(varied.recipe.behaviour_neighbours)
+        varied.table_ = personal_table(varied.behaviour_, content, varied.recipe.content_weight)
+        return varied
 
     def personal_scores(self, people: npt.NDArray[Any]) -> FloatArray:
         """Return the scaled scores without popularity, shape (people, products)."""

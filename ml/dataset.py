@@ -32,6 +32,9 @@ class Interactions:
     weight : ndarray of float32, shape (n,)
     time : ndarray of float64, shape (n,)
         Unix seconds, UTC.
+    row : ndarray of int64, shape (n,)
+        Number of the row in the frame: of two interactions at the same time
+        (days without an hour, a basket) that of the earlier row came first.
     """
 
     user_ids: list[str]
@@ -40,6 +43,7 @@ class Interactions:
     product: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
     time: npt.NDArray[np.float64]
+    row: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -57,6 +61,7 @@ class Interactions:
             product=self.product[rows],
             weight=self.weight[rows],
             time=self.time[rows],
+            row=self.row[rows],
         )
 
     def with_products(self, product_ids: Sequence[str]) -> Interactions:
@@ -78,6 +83,7 @@ class Interactions:
 def build_interactions(frame: pd.DataFrame) -> Interactions:
     """Build interactions from a frame, whatever the order of its rows.
 
+    That order is kept in `row` alone, for those who ask what came first.
     Rows with a missing value or a weight that is not finite are dropped.
 
     Parameters
@@ -96,14 +102,20 @@ def build_interactions(frame: pd.DataFrame) -> Interactions:
         raise DatasetError(f"interactions need the columns {missing}, got {list(frame.columns)}")
     weight = read_numbers(frame["weight"])
     kept = frame[list(COLUMNS)].notna().all(axis=1).to_numpy(dtype=bool) & np.isfinite(weight)
-    frame, weight = frame[kept], weight[kept]
+    frame, weight, row = frame[kept], weight[kept], np.flatnonzero(kept)
     user, user_ids = _number_ids(frame["user_id"])
     product, product_ids = _number_ids(frame["product_id"])
     time = _unix_seconds(frame["occurred_at"])
     # A total order, so that equal data gives equal bytes however the rows came.
     order = np.lexsort((weight, product, user, time))
     return Interactions(
-        user_ids, product_ids, user[order], product[order], weight[order], time[order]
+        user_ids,
+        product_ids,
+        user[order],
+        product[order],
+        weight[order],
+        time[order],
+        row[order],
     )
 
 

@@ -8,6 +8,9 @@ from ml.evaluate import PerPerson, paired_interval
 
 ENOUGH_PEOPLE = 300
 WORSE_THAN_CHAMPION = 0.02
+NOBODY = (
+    "nobody to test with: no known person came back, and nobody met a second product in a visit"
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def decide(
         raise ValueError("candidate, recent_popularity and champion must be of the same people")
     people = len(candidate)
     if people == 0:
-        return Decision("skipped", "nobody to test with: no known person came back", {"people": 0})
+        return Decision("skipped", NOBODY, {"people": 0})
     mean, low, high = paired_interval(candidate, recent_popularity, seed=seed)
     figures = {
         "people": people,

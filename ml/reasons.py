@@ -1,4 +1,8 @@
-"""Why a product is in a list, in plain English. numpy only: the web process uses it."""
+"""Why a product is in a list, in plain English. numpy only: the web process uses it.
+
+Interactions do not say whether somebody viewed, kept or bought a product, so
+the reasons speak of interest, which is true of each.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,13 @@ SPELLINGS = {"color": "colour"}
 
 
 def together(people: int) -> str:
-    """Say how many people met both products."""
-    return f"viewed together by {people} {'person' if people == 1 else 'people'}"
+    """Say how many people met both products, the one asked about and the one shown."""
+    return f"{people} {'person' if people == 1 else 'people'} showed interest in both"
 
 
 def because_of(product_id: str) -> str:
     """Say which product of the person's history spoke loudest."""
-    return f"because you looked at {product_id}"
+    return f"because of your interest in {product_id}"
 
 
 def likeness(one: npt.NDArray[np.int32], other: npt.NDArray[np.int32], shares_words: bool) -> str:

@@ -90,7 +90,7 @@ def build_manifest(
     figures: Mapping[str, Any],
     now: datetime,
     seed: int,
-    remark: str,
+    reason: str,
 ) -> dict[str, Any]:
     """Return what a JSON manifest says of a model, but for the hash of its bytes."""
     return {
@@ -98,13 +98,14 @@ def build_manifest(
         "trained_at": now.astimezone(UTC).isoformat(),
         "seed": seed,
         "status": decision.status,
-        "reason": decision.reason + remark,
+        "reason": reason,
         "recipe": recipe.to_dict(),
         "window": {
             "first_interaction": _iso(float(interactions.time.min())),
             "last_interaction": _iso(float(interactions.time.max())),
             "test_from": _iso(split.cut),
             "exclude_seen": split.exclude_seen,
+            "protocol": split.protocol,
         },
         "counts": {
             "interactions": len(interactions),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from ml.dataset import DAY_S, Interactions
+
+RETURNING = "later products of people known before"
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,9 +21,11 @@ class Split:
     Attributes
     ----------
     train : Interactions
-        Everything before the cut.
+        Everything before the cut: what models are fitted on.
+    history : Interactions
+        What each person is known by when asked; ages count from the cut.
     seen : csr_array of bool, shape (people, products)
-        The products each person met before the cut.
+        The products of that history.
     truth : csr_array of bool, shape (people, products)
         The products asked for.
     people : ndarray of int32
@@ -33,9 +37,12 @@ class Split:
         nobody had met them before the cut.
     exclude_seen : bool
         Whether the truth leaves out what the person had met before.
+    protocol : str
+        What is asked, for people to read.
     """
 
     train: Interactions
+    history: Interactions
     seen: Any
     truth: Any
     people: npt.NDArray[np.int32]
@@ -43,6 +50,7 @@ class Split:
     end: float
     unknown_share: float
     exclude_seen: bool
+    protocol: str = RETURNING
 
 
 def choose_window_days(
@@ -75,7 +83,7 @@ def split_by_time(
         raise ValueError(f"cut must be < end, got {cut} and {end}")
     train = interactions.take(interactions.time < cut)
     in_window = (interactions.time >= cut) & (interactions.time < end) & (interactions.weight > 0)
-    seen, asked = _met(train), _met(interactions.take(in_window))
+    seen, asked = met_matrix(train), met_matrix(interactions.take(in_window))
 
     known_person = np.diff(seen.indptr) > 0
     asked = _keep(asked, row=known_person)
@@ -85,13 +93,11 @@ def split_by_time(
     if exclude_seen:
         truth = truth > truth.multiply(seen)
     people = np.flatnonzero(np.diff(truth.indptr)).astype(np.int32)
-    return Split(train, seen, truth, people, cut, end, unknown_share, exclude_seen)
+    return Split(train, train, seen, truth, people, cut, end, unknown_share, exclude_seen)
 
 
-def split_last_window(
-    interactions: Interactions, window_days: float, *, exclude_seen: bool = True
-) -> Split:
-    """Split off the last `window_days` of the data as the test window.
+def last_cut(interactions: Interactions, window_days: float) -> float:
+    """Return the time at which the last `window_days` of the data begin.
 
     Raises
     ------
@@ -102,11 +108,19 @@ def split_last_window(
         raise ValueError("no interactions to split")
     if not window_days > 0:
         raise ValueError(f"window_days must be > 0, got {window_days}")
-    cut = float(interactions.time.max()) - window_days * DAY_S
-    return split_by_time(interactions, cut, exclude_seen=exclude_seen)
+    return float(interactions.time.max()) - window_days * DAY_S
 
 
-def _met(interactions: Interactions) -> Any:
+def draw_people(split: Split, most: int, *, seed: int) -> Split:
+    """Return the split with at most so many of its people, drawn by the seed."""
+    if len(split.people) <= most:
+        return split
+    drawn = np.random.default_rng(seed).choice(split.people, most, replace=False)
+    return replace(split, people=np.sort(drawn))
+
+
+def met_matrix(interactions: Interactions) -> Any:
+    """Return who met what, csr_array of bool, shape (people, products)."""
     ones = np.ones(len(interactions), dtype=bool)
     places = (interactions.user, interactions.product)
     matrix = coo_array((ones, places), shape=interactions.shape).tocsr()

@@ -20,9 +20,10 @@ from ml.dataset import DAY_S, Interactions
 from ml.evaluate import Evaluation, Scorer, evaluate, paired_interval
 from ml.gate import decide
 from ml.popularity import RecentPopularity
+from ml.protocol import choose_split, explain
 from ml.recipe import Recipe, RecipeError
 from ml.result import TrainingResult, build_manifest, model_arrays
-from ml.split import Split, choose_window_days, split_last_window
+from ml.split import Split, choose_window_days, last_cut
 from ml.tune import tune
 
 FEWEST_INTERACTIONS = 50
@@ -45,7 +46,9 @@ def train(
     """Tune, evaluate, judge, refit on everything and pack.
 
     The test window is the last 20 % of the time span, 1 to 30 days; what was
-    chosen was chosen before it began. Equal data and seed give equal bytes.
+    chosen was chosen before it began. Where hardly anybody comes back, models
+    are judged by the next product within a visit (see `ml.protocol`), and the
+    reason says so. Equal data and seed give equal bytes.
 
     Parameters
     ----------
@@ -57,7 +60,7 @@ def train(
     now : datetime
         With a time zone.
     seed : int
-        Of the bootstrap, and of the drawing of validation people.
+        Of the bootstrap, and of the drawing of people to tune and to judge by.
     champion_recipe : mapping, optional
         The recipe in the manifest of the served model. It is fitted before
         the cut like the candidate, since the served model itself has seen
@@ -65,7 +68,7 @@ def train(
     progress : callable, optional
         Called with the name of each stage as it begins.
     exclude_seen : bool
-        Judge by products new to the person only.
+        Judge by products new to the person only; within a visit always so.
     """
     if now.tzinfo is None:
         raise ValueError(f"now must have a time zone, got {now}")
@@ -81,7 +84,8 @@ def train(
         products = align_catalogue(catalogue, known.product_ids)
         content = ContentNeighbours(Recipe().content_neighbours).fit(products)
     window_days = choose_window_days(known)
-    split = split_last_window(known, window_days, exclude_seen=exclude_seen)
+    cut = last_cut(known, window_days)
+    split = choose_split(known, cut, exclude_seen=exclude_seen, seed=seed)
     with watch.stage("tune"):
         recipe = tune(
             known,
@@ -89,6 +93,7 @@ def train(
             cut=split.cut,
             window_s=window_days * DAY_S,
             exclude_seen=exclude_seen,
+            protocol=split.protocol,
             seed=seed,
         )
     champion, remark = _read_champion(champion_recipe)
@@ -105,7 +110,8 @@ def train(
             "skipped", decision.reason, len(known), known.shape[1], seconds=watch.seconds
         )
     figures = _figures(candidate, baselines, seed)
-    manifest = build_manifest(known, split, recipe, decision, figures, now, seed, remark)
+    reason = f"{decision.reason}; {explain(split)}{remark}"
+    manifest = build_manifest(known, split, recipe, decision, figures, now, seed, reason)
     with watch.stage("refit"):
         model = Blend(recipe).fit(known, content, now=at)
     with watch.stage("pack"):
@@ -140,7 +146,7 @@ def find_too_little(interactions: Interactions) -> str | None:
 def _evaluate_all(
     recipe: Recipe, champion: Recipe | None, split: Split, content: ContentNeighbours
 ) -> tuple[Evaluation, dict[str, Evaluation]]:
-    model = Blend(recipe).fit(split.train, content, now=split.cut)
+    model = _fit_before_cut(recipe, split, content)
     plain = RecentPopularity().fit(split.train, now=split.cut)
     content_table = neighbour_matrix(content.index_, content.score_)
     scorers: dict[str, Scorer] = {
@@ -150,10 +156,14 @@ def _evaluate_all(
         "behaviour": model.personal_scores,
     }
     if champion is not None:
-        scorers["champion"] = Blend(champion).fit(split.train, content, now=split.cut).score
+        scorers["champion"] = _fit_before_cut(champion, split, content).score
     return evaluate(model.score, split), {
         name: evaluate(scorer, split) for name, scorer in scorers.items()
     }
+
+
+def _fit_before_cut(recipe: Recipe, split: Split, content: ContentNeighbours) -> Blend:
+    return Blend(recipe).fit(split.train, content, now=split.cut, history=split.history)
 
 
 def _figures(

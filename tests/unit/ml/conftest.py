@@ -65,6 +65,20 @@ def shop() -> tuple[Interactions, pd.DataFrame]:
     return build_interactions(frame_of(*rows)), catalogue
 
 
+@pytest.fixture(scope="session")
+def session_shop() -> tuple[Interactions, pd.DataFrame]:
+    """Three hundred visits of three to six products of one group, each by another person."""
+    random = np.random.default_rng(11)
+    rows = []
+    for visit in range(300):
+        group, begun = visit % 4, float(random.uniform(0.1, 30))
+        for step in range(int(random.integers(3, 7))):
+            product = 10 * group + int(random.integers(10))
+            rows.append((f"v{visit:03d}", f"p{product:02d}", begun - step / 1440))
+    catalogue = pd.DataFrame({"product_id": [f"p{number:02d}" for number in range(40)]})
+    return build_interactions(frame_of(*rows)), catalogue
+
+
 def frame_of(*rows: tuple[Any, ...]) -> pd.DataFrame:
     """Make the frame that `build_interactions` reads; the weight is 1 unless given."""
     full = [(*row, 1.0)[:4] for row in rows]

@@ -54,7 +54,8 @@ def test_fewer_neighbours_are_the_first_of_many(met, keep):
 
     few, many = BehaviourNeighbours(keep).fit(matrix), BehaviourNeighbours().fit(matrix)
 
-    assert (few.index_ == many.index_[:, :keep]).all()
+    for name in ("index_", "score_", "people_"):
+        assert (getattr(few, name) == getattr(many.first(keep), name)).all()
 
 
 def test_only_the_strongest_of_a_crawler_count():

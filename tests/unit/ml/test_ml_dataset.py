@@ -44,6 +44,16 @@ def test_the_order_of_the_rows_does_not_matter(shop):
     assert one.weight.tolist() == other.weight.tolist()
 
 
+def test_of_what_happened_at_once_the_earlier_row_is_known_as_such():
+    rows = frame(user_id=["u", None, "u", "u"], product_id=["z", "y", "a", "m"])
+
+    built = build_interactions(rows)
+
+    in_order = np.argsort(built.row)
+    assert [built.product_ids[at] for at in built.product[in_order]] == ["z", "a", "m"]
+    assert built.take(in_order).row.tolist() == [0, 2, 3]
+
+
 def test_rows_with_nulls_or_weights_that_are_not_finite_are_dropped():
     rows = frame(
         user_id=["a", None, "c", "d", "e", "f"],

@@ -72,7 +72,7 @@ def test_similar_products_come_from_behaviour_then_content_then_popularity(model
     found = model.similar("b", 10)
 
     assert [(item.product_id, item.rung, item.reason) for item in found[:2]] == [
-        ("a", "behaviour", "viewed together by 12 people"),
+        ("a", "behaviour", "12 people showed interest in both"),
         ("c", "content", "same category"),
     ]
     assert "e" not in ids(found)
@@ -109,7 +109,7 @@ def test_a_history_speaks_for_its_neighbours_and_says_so(interactions_of, noon, 
     found = model.for_history([("p03", 1.0, 60.0)], 5, {"p03"})
 
     assert {item.rung for item in found} == {"person"}
-    assert {item.reason for item in found} == {"because you looked at p03"}
+    assert {item.reason for item in found} == {"because of your interest in p03"}
     assert all(product_id < "p10" for product_id in ids(found))
 
 
@@ -158,7 +158,7 @@ def test_an_older_visit_says_less(model):
     both = model.for_history([("a", 1.0, 0.0), ("c", 1.0, 90 * DAY_S)], 9, {"d"})
 
     reasons = {item.reason for item in both if item.rung == "person"}
-    assert reasons == {"because you looked at a"}
+    assert reasons == {"because of your interest in a"}
 
 
 @pytest.mark.parametrize(
@@ -175,5 +175,5 @@ def test_reasons_name_what_two_products_share(one, other, shares_words, reason):
 
 
 def test_one_is_a_person_and_two_are_people():
-    assert together(1) == "viewed together by 1 person"
-    assert together(41) == "viewed together by 41 people"
+    assert together(1) == "1 person showed interest in both"
+    assert together(41) == "41 people showed interest in both"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.dataset import DAY_S, build_interactions
-from ml.split import choose_window_days, split_by_time, split_last_window
+from ml.split import choose_window_days, draw_people, last_cut, split_by_time
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 MEETINGS = st.lists(
@@ -81,12 +81,30 @@ def test_the_window_of_no_interactions_is_the_shortest():
     assert choose_window_days(build([(1, 1, 0)]).take(np.zeros(1, dtype=bool))) == 1
 
 
+def test_the_last_window_begins_its_length_before_the_last_interaction():
+    data = build([(1, 1, 0), (1, 1, 10)])
+
+    assert last_cut(data, 3) == START.timestamp() + 7 * DAY_S
+
+
+def test_of_very_many_people_the_seed_draws_some():
+    data = build([(user, (user + day) % 3, day) for user in range(40) for day in (0, 10)])
+    split = split_by_time(data, START.timestamp() + 5 * DAY_S)
+
+    drawn, again = draw_people(split, 7, seed=1), draw_people(split, 7, seed=1)
+
+    assert drawn.people.tolist() == again.people.tolist()
+    assert len(drawn.people) == 7
+    assert set(drawn.people) < set(split.people)
+    assert draw_people(split, len(split.people), seed=1) is split
+
+
 def test_an_impossible_split_is_refused():
     data = build([(1, 1, 0)])
 
     with pytest.raises(ValueError, match="cut must be < end"):
         split_by_time(data, 2.0, end=1.0)
     with pytest.raises(ValueError, match="window_days must be > 0"):
-        split_last_window(data, 0)
+        last_cut(data, 0)
     with pytest.raises(ValueError, match="no interactions"):
-        split_last_window(data.take(np.zeros(1, dtype=bool)), 1)
+        last_cut(data.take(np.zeros(1, dtype=bool)), 1)

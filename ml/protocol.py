@@ -1,0 +1,53 @@
+"""The question a model is judged by: what suits the people of this shop."""
+
+from __future__ import annotations
+
+from ml.dataset import Interactions
+from ml.split import RETURNING, Split, draw_people, split_by_time
+from ml.visits import WITHIN_VISIT, split_visits
+
+FEWEST_RETURNING = 30
+MOST_JUDGED = 5000
+
+
+def choose_split(
+    interactions: Interactions, cut: float, *, exclude_seen: bool = True, seed: int = 0
+) -> Split:
+    """Split at `cut` by the protocol that has people to judge by.
+
+    That is what known people met later; where fewer than 30 known people
+    came back, and more people can be asked so, the next product within a visit.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    cut : float
+        Unix seconds.
+    exclude_seen : bool
+        For returning people, see `ml.split.split_by_time`.
+    seed : int
+        Draws 5,000 people where there are more.
+    """
+    split = split_by_time(interactions, cut, exclude_seen=exclude_seen)
+    if len(split.people) < FEWEST_RETURNING:
+        visits = split_visits(interactions, cut)
+        if len(visits.people) > len(split.people):
+            split = visits
+    return draw_people(split, MOST_JUDGED, seed=seed)
+
+
+def split_as(
+    protocol: str, interactions: Interactions, cut: float, *, end: float, exclude_seen: bool
+) -> Split:
+    """Split another window by a protocol that was chosen before."""
+    if protocol == WITHIN_VISIT:
+        return split_visits(interactions, cut, end=end)
+    return split_by_time(interactions, cut, end=end, exclude_seen=exclude_seen)
+
+
+def explain(split: Split) -> str:
+    """Say in plain words by what the people of a split were judged."""
+    judged = f"judged by the {split.protocol}"
+    if split.protocol == RETURNING:
+        return judged
+    return f"{judged}, since fewer than {FEWEST_RETURNING} known people came back"
