@@ -73,7 +73,8 @@ def id_day(event_id: str) -> date | None:
 def first_id_of(day: date) -> str:
     """Give the smallest id of a UTC day: the bound of its partition."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    text = f"{int(start.timestamp() * 1000):012x}"
+    # Time bits of zero say that an id has no time: the first day begins a millisecond later.
+    text = f"{max(1, int(start.timestamp() * 1000)):012x}"
     return f"{text[:8]}-{text[8:]}-0000-0000-000000000000"
 
 

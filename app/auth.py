@@ -12,11 +12,13 @@ from typing import Any
 import jwt
 import structlog
 from flask import Request, current_app, request
+from marshmallow import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import current_session
 from app.errors import Problem
+from intake.payload import check_payload
 from models.api_keys import ADMIN, hash_key, read_key, read_write_keys
 from models.database import transaction
 
@@ -100,7 +102,9 @@ def read_jwt_user(request: Request, *, secret: str, algorithms: list[str]) -> st
         claims = jwt.decode(
             header.token, secret, algorithms=algorithms, options={"verify_aud": False}
         )
-    except jwt.PyJWTError as error:
+        # The user goes past the checks of the event's own fields.
+        check_payload(claims.get("sub"))
+    except (jwt.PyJWTError, ValidationError) as error:
         raise Problem(
             401,
             "invalid_token",

@@ -12,8 +12,7 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from ml.artefact import unpack
-from ml.layout import ArtefactError
+from ml.artefact import ArtefactError, unpack
 from ml.serving import Model
 from models.training_runs import read_champion
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ml.serving import Recommendation
-from models.shelves import read_best_rated, read_cards, read_newest, read_trending
+from models.shelves import Card, read_best_rated, read_cards, read_newest, read_trending
 
 TRENDING_DAYS = 30
 
@@ -30,7 +30,8 @@ def climb(
             break
         wanted = 2 * n + len(shown) + 20
         found = [item for item in rung(wanted) if item.product_id not in exclude]
-        cards = read_cards(session, {item.product_id for item in found})
+        named = {item.because for item in found if item.because is not None}
+        cards = read_cards(session, {item.product_id for item in found} | named)
         for item in found:
             card = cards.get(item.product_id)
             if len(shown) >= n or item.product_id in shown or (card and not card.eligible):
@@ -41,10 +42,18 @@ def climb(
                 "category": card.category if card else None,
                 "price": card.price if card else None,
                 "score": round(item.score, 6),
-                "reason": item.reason,
+                "reason": _with_name(item, cards),
                 "rung": item.rung,
             }
     return list(shown.values())
+
+
+def _with_name(item: Recommendation, cards: dict[str, Card]) -> str:
+    """Say the name of the product that a reason is about, where the catalogue has one."""
+    card = cards.get(item.because) if item.because is not None else None
+    if item.because is None or card is None or not card.name:
+        return item.reason
+    return item.reason.replace(item.because, card.name)
 
 
 def shelf_rungs(session: Session, *, today: date, category: str | None = None) -> Iterator[Rung]:

@@ -39,8 +39,12 @@ def bench() -> None:
 
 @bench.command(epilog="Example: ./millrace bench ingest --batches 100 --json")
 @click.option("--batches", default="1,10,100,1000", show_default=True, help="Events per request.")
-@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds of each.")
-@click.option("--events", type=click.IntRange(100), help="Events a round; by default 1-2 s of them.")
+@click.option(
+    "--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds of each."
+)
+@click.option(
+    "--events", type=click.IntRange(100), help="Events a round; by default 1-2 s of them."
+)
 @click.option("--quick", is_flag=True, help="Three short rounds: a look, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
 def ingest(batches: str, rounds: int, events: int | None, quick: bool, as_json: bool) -> None:
@@ -51,14 +55,19 @@ def ingest(batches: str, rounds: int, events: int | None, quick: bool, as_json: 
     with progress.status("starting") as status, running_stack() as (running, target):
         results = [
             measure(
-                target, batch=size, rounds=3 if quick else rounds,
-                events=_events_of(size, events, quick), tell=status.update,
+                target,
+                batch=size,
+                rounds=3 if quick else rounds,
+                events=_events_of(size, events, quick),
+                tell=status.update,
             )
             for size in sizes
         ]
         threads = running.settings.worker_processes
     facts = {
-        "machine": machine, "rounds": 3 if quick else rounds, "worker_processes": threads,
+        "machine": machine,
+        "rounds": 3 if quick else rounds,
+        "worker_processes": threads,
         "cpu_us_per_event_by_group": {str(item.batch): item.cpu_by_group() for item in results},
     }
     if not as_json:
@@ -156,8 +165,11 @@ def print_results(console: Console, results: list[Result], machine: dict[str, ob
     for item in results:
         answer = item.as_answer()
         figures.add_row(
-            f"{item.batch:,}", f"{answer['events_per_s']:,.0f}", f"{answer['copy_rows_per_s']:,.0f}",
-            f"{answer['ratio_to_copy']:.2f}", f"{answer['cpu_us_per_event']:.1f}",
+            f"{item.batch:,}",
+            f"{answer['events_per_s']:,.0f}",
+            f"{answer['copy_rows_per_s']:,.0f}",
+            f"{answer['ratio_to_copy']:.2f}",
+            f"{answer['cpu_us_per_event']:.1f}",
             f"{answer['cpu_over_copy']:.2f}",
         )
     console.print(figures)
@@ -166,9 +178,13 @@ def print_results(console: Console, results: list[Result], machine: dict[str, ob
     for name in ("batch", *groups):
         shares.add_column(name, justify="right")
     for item in results:
-        shares.add_row(f"{item.batch:,}", *(f"{value:.1f}" for value in item.cpu_by_group().values()))
+        shares.add_row(
+            f"{item.batch:,}", *(f"{value:.1f}" for value in item.cpu_by_group().values())
+        )
     console.print(shares)
     console.print(
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-        f"Python {machine['python']}", style="dim", highlight=False,
+        f"Python {machine['python']}",
+        style="dim",
+        highlight=False,
     )

@@ -1,4 +1,4 @@
-"""`./millrace lint` and `./millrace lock`: the tools that look at the code, and the pinned lists."""
+"""`./millrace lint` and `./millrace lock`: style, types and layers, and the pinned lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ HEADER = "# Written by `./millrace lock` from {name}.in: change that file, not t
 
 @click.command(epilog="Example: ./millrace lint --fix")
 @click.option("--fix", is_flag=True, help="Format, and repair what can be repaired.")
-@click.option("--audit", is_flag=True, help="Also look for known vulnerabilities (needs the network).")
+@click.option(
+    "--audit", is_flag=True, help="Also look for known vulnerabilities (needs the network)."
+)
 def lint(fix: bool, audit: bool) -> int:
     """Check style (ruff), types (mypy) and layers (import-linter)."""
     python = (sys.executable, "-m")
@@ -53,7 +55,16 @@ def lock(upgrade: bool) -> int:
 
     All lists are resolved together first, so that no two of them disagree.
     """
-    compile_ = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--no-header"]
+    compile_ = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--universal",
+        "--no-header",
+    ]
     compile_ += ["--python-version", "3.11", "--no-emit-index-url"]
     with tempfile.TemporaryDirectory() as scratch:
         together = Path(scratch) / "constraints.txt"

@@ -30,7 +30,6 @@ COMMANDS = {
     "aggregate-daily": Entry("cli.jobs:aggregate_daily", "Compute a day's aggregates again."),
     "purge": Entry("cli.jobs:purge", "Delete events beyond the retention."),
     "retrain": Entry("cli.jobs:retrain", "Train the recommendations now."),
-    "import": Entry("cli.importer:import_events", "Send events from files."),
     "bench": Entry("cli.bench:bench", "Measure this machine."),
     "test": Entry("cli.test:test", "Run the tests."),
     "lint": Entry("cli.lint:lint", "Check style, types and layers."),

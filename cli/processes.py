@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from cli.servers.process import Tell, ends_within, last_lines
+from cli.servers.process import Tell, ends_within, is_alive, last_lines
 
 LONGEST_BACKOFF_S = 30.0
 HEALTHY_AFTER_S = 60.0
@@ -59,7 +59,8 @@ class Death:
 
     def __str__(self) -> str:
         how = f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
-        return f"{self.name} ended ({how}). Its last words in {self.log}:\n{last_lines(self.log, count=15)}"
+        words = last_lines(self.log, count=15)
+        return f"{self.name} ended ({how}). Its last words in {self.log}:\n{words}"
 
 
 @dataclass
@@ -248,9 +249,9 @@ def _members(groups: Mapping[int, str], data_dir: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) in groups and process.status() != psutil.STATUS_ZOMBIE:
-                if process.environ().get(MARK) == str(data_dir):
-                    found.append(process)
+            recorded = os.getpgid(process.pid) in groups and is_alive(process)
+            if recorded and process.environ().get(MARK) == str(data_dir):
+                found.append(process)
     return found
 
 

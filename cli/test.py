@@ -12,13 +12,20 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def usable_cores() -> int:
+    """Count the cores this process may use, where the system tells."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog="Example: ./millrace test -k ingest -x     Everything after `test` goes to pytest.",
 )
 @click.option("--faults", is_flag=True, help="Kill processes under load instead (minutes).")
 @click.option(
-    "--jobs", default=min(4, os.cpu_count() or 1), show_default=True, help="Processes to test in."
+    "--jobs", default=min(4, usable_cores()), show_default=True, help="Processes to test in."
 )
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def test(faults: bool, jobs: int, pytest_arguments: tuple[str, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -9,15 +10,26 @@ from marshmallow import ValidationError
 
 MAX_DEPTH = 32
 MAX_KEYS = 500
+#: PostgreSQL's numbers have up to 16,383 digits behind the point; JSON's may have more.
+MAX_RAW_BYTES = 16_000
+
+# A number such as 1e-99999 or 0e99999 reads as zero, but PostgreSQL would make it digit by digit.
+# The first pattern is a quick look, the second is sure.
+_MAYBE_FAR = re.compile(rb"[eE]-|0[eE]")
+_FAR_EXPONENT = re.compile(rb"[\s:,\[]-?[0-9.]+[eE][-+]?[0-9]{4}")
 
 
 def is_within_bounds(raw: bytes | memoryview) -> bool:
-    """Tell whether raw JSON without NUL keeps the bounds, as `check_payload` would find.
+    """Tell whether raw JSON without NUL can be stored as it is; if not, it must be written anew.
 
     Most payloads have fewer brackets than levels are allowed: reading them,
     which refuses numbers that are not finite, is then all.
     """
     text = bytes(raw)
+    if len(text) > MAX_RAW_BYTES:
+        return False
+    if _MAYBE_FAR.search(text) and _FAR_EXPONENT.search(text):
+        return False
     try:
         value = orjson.loads(text)
         if text.count(b"{") + text.count(b"[") > MAX_DEPTH or text.count(b":") > MAX_KEYS:
@@ -36,8 +48,7 @@ def check_payload(value: Any) -> None:
 
 def _check(value: Any, depth: int) -> int:
     if isinstance(value, str):
-        if "\0" in value:
-            raise ValidationError("Must not contain the character NUL (\\u0000).")
+        _check_text(value)
         return 0
     if isinstance(value, float) and not -1e308 <= value <= 1e308:
         raise ValidationError("Numbers must be finite.")
@@ -49,7 +60,15 @@ def _check(value: Any, depth: int) -> int:
         return sum(_check(item, depth + 1) for item in value)
     keys = len(value)
     for key, item in value.items():
-        if "\0" in key:
-            raise ValidationError("Keys must not contain the character NUL (\\u0000).")
+        _check_text(key)
         keys += _check(item, depth + 1)
     return keys
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise ValidationError("Must not contain the character NUL (\\u0000).")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("Must not contain half of a surrogate pair.") from None

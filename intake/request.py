@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from types import SimpleNamespace
@@ -118,13 +119,16 @@ def read_values(events: list[Any], *, sender: Sender, rules: Rules) -> Reading:
     return reading
 
 
-def _split(body: bytes) -> tuple[list[Raw], bool]:
+def _split(body: bytes) -> tuple[Sequence[Raw | bytes], bool]:
     try:
         return _read_envelope(body).events, False
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, RecursionError) as error:
-        raise BodyError("not_json", f"the body is not JSON: {error}") from None
+        events = _split_leniently(body)
+        if events is None:
+            raise BodyError("not_json", f"the body is not JSON: {error}") from None
+        return events, False
     try:
         envelope = msgspec.json.decode(body, type=_Envelope, strict=True)
     except (msgspec.MsgspecError, RecursionError):
@@ -136,7 +140,28 @@ def _split(body: bytes) -> tuple[list[Raw], bool]:
     return [Raw(body)], True
 
 
-def _read_one(raw: Raw, *, sender: Sender, rules: Rules, index: int) -> Row:
+def _split_leniently(body: bytes) -> list[bytes] | None:
+    """Part a list in which only some events are not JSON, so that these alone are rejected.
+
+    Browsers write half of an emoji that was cut in two, and Python writes NaN; both are read here
+    and refused event by event. None when the body is no list of events even so.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    events = found.get("events") if isinstance(found, dict) else None
+    return [_write_again(event) for event in events] if isinstance(events, list) else None
+
+
+def _write_again(event: Any) -> bytes:
+    try:
+        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(event).encode()
+
+
+def _read_one(raw: Raw | bytes, *, sender: Sender, rules: Rules, index: int) -> Row:
     size = len(memoryview(raw))
     if size > rules.max_event_bytes:
         raise Rejected(

@@ -8,6 +8,7 @@ from ml.visits import WITHIN_VISIT, split_visits
 
 FEWEST_RETURNING = 30
 MOST_JUDGED = 5000
+REPEATS_FROM = 0.2
 
 
 def choose_split(
@@ -36,6 +37,27 @@ def choose_split(
     return draw_people(split, MOST_JUDGED, seed=seed)
 
 
+def buys_again(interactions: Interactions, *, cut: float, window_s: float) -> bool:
+    """Tell whether people of this shop come back to the same products.
+
+    They do where a fifth or more of what known people met in the window
+    before `cut` was something they had met before it. Such a shop's lists are
+    judged, and served, with what a person knows already among the rest.
+
+    Parameters
+    ----------
+    interactions : Interactions
+        Those at or after `cut` are not looked at.
+    cut : float
+        Unix seconds: the beginning of the test window.
+    window_s : float
+        Length of the window looked at.
+    """
+    split = split_by_time(interactions, cut - window_s, end=cut, exclude_seen=False)
+    met = split.truth.nnz
+    return bool(met) and split.truth.multiply(split.seen).nnz / met >= REPEATS_FROM
+
+
 def split_as(
     protocol: str, interactions: Interactions, cut: float, *, end: float, exclude_seen: bool
 ) -> Split:
@@ -49,5 +71,5 @@ def explain(split: Split) -> str:
     """Say in plain words by what the people of a split were judged."""
     judged = f"judged by the {split.protocol}"
     if split.protocol == RETURNING:
-        return judged
+        return judged if split.exclude_seen else f"{judged}, known ones among them"
     return f"{judged}, since fewer than {FEWEST_RETURNING} known people came back"

@@ -34,12 +34,15 @@ class Recommendation:
         Plain English, for people to read.
     rung : str
         behaviour, content, person or popular.
+    because : str or None
+        The product id that the reason names, for those who know its name.
     """
 
     product_id: str
     score: float
     reason: str
     rung: str
+    because: str | None = None
 
 
 class Model:
@@ -123,8 +126,10 @@ class Model:
             if at < 0 or value <= 0:
                 break
             if personal[at] * (1 - part[0]) >= self._popularity[at] * part[0]:
-                reason = because_of(self.product_ids[voice[at]])
-                chosen.append(Recommendation(self.product_ids[at], value, reason, "person"))
+                cause = self.product_ids[voice[at]]
+                chosen.append(
+                    Recommendation(self.product_ids[at], value, because_of(cause), "person", cause)
+                )
             else:
                 chosen.append(self._popular_item(at, value))
         return chosen

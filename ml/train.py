@@ -20,7 +20,7 @@ from ml.dataset import DAY_S, Interactions
 from ml.evaluate import Evaluation, Scorer, evaluate, paired_interval
 from ml.gate import decide
 from ml.popularity import RecentPopularity
-from ml.protocol import choose_split, explain
+from ml.protocol import buys_again, choose_split, explain
 from ml.recipe import Recipe, RecipeError
 from ml.result import TrainingResult, build_manifest, model_arrays
 from ml.split import Split, choose_window_days, last_cut
@@ -41,7 +41,7 @@ def train(
     seed: int = 0,
     champion_recipe: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    exclude_seen: bool = True,
+    exclude_seen: bool | None = None,
 ) -> TrainingResult:
     """Tune, evaluate, judge, refit on everything and pack.
 
@@ -67,8 +67,9 @@ def train(
         the days it would be judged on.
     progress : callable, optional
         Called with the name of each stage as it begins.
-    exclude_seen : bool
+    exclude_seen : bool, optional
         Judge by products new to the person only; within a visit always so.
+        Without it the data decide, see `ml.protocol.buys_again`.
     """
     if now.tzinfo is None:
         raise ValueError(f"now must have a time zone, got {now}")
@@ -85,6 +86,8 @@ def train(
         content = ContentNeighbours(Recipe().content_neighbours).fit(products)
     window_days = choose_window_days(known)
     cut = last_cut(known, window_days)
+    if exclude_seen is None:
+        exclude_seen = not buys_again(known, cut=cut, window_s=window_days * DAY_S)
     split = choose_split(known, cut, exclude_seen=exclude_seen, seed=seed)
     with watch.stage("tune"):
         recipe = tune(

@@ -24,7 +24,8 @@ POPULARITY_HALF_LIVES: tuple[float | None, ...] = (None, 90.0, 30.0, 14.0, 7.0, 
 BEHAVIOUR_HALF_LIVES: tuple[float | None, ...] = (None, 180.0, 30.0)
 BEHAVIOUR_NEIGHBOURS = (20, 50, 100)
 CONTENT_WEIGHTS = (0.05, 0.2, 1.0)
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+# Popularity alone is the baseline that the gate compares with: a part of every list is personal.
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85)
 PRIORS = (0.0, 2.0, 10.0)
 
 FEWEST_PEOPLE = 20

@@ -25,15 +25,22 @@ _RATED = (
 
 
 def _lines(condition: str) -> str:
-    """Write the SELECT of one line for each product of each event that shows interest."""
+    """Write the SELECT of one line for each product of each event that shows interest.
+
+    In the order in which things happened, as far as times tell; then of ids and places.
+    """
     picked = f"event_type IN ({_TYPES}) AND {condition}"
     return f"""
-    SELECT coalesce(user_id, anonymous_id) AS user_id, product_id, {_RATED} AS weight, occurred_at
+SELECT user_id, product_id, weight, occurred_at FROM (
+    SELECT coalesce(user_id, anonymous_id) AS user_id, product_id, {_RATED} AS weight, occurred_at,
+        event_id, 0 AS place
     FROM events WHERE {picked} AND product_id IS NOT NULL AND items IS NULL
     UNION ALL
-    SELECT coalesce(user_id, anonymous_id), item.product_id, {_WEIGHT}, occurred_at
-    FROM events CROSS JOIN LATERAL jsonb_to_recordset(items) AS item(product_id text)
-    WHERE {picked} AND items IS NOT NULL AND item.product_id IS NOT NULL"""
+    SELECT coalesce(user_id, anonymous_id), item ->> 'product_id', {_WEIGHT}, occurred_at,
+        event_id, place
+    FROM events CROSS JOIN LATERAL jsonb_array_elements(items) WITH ORDINALITY AS each(item, place)
+    WHERE {picked} AND items IS NOT NULL AND item ->> 'product_id' IS NOT NULL
+) AS line ORDER BY occurred_at, event_id, place"""
 
 
 _SINCE = (

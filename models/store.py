@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+from msgspec import Raw
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
@@ -30,10 +32,18 @@ def _typed(columns: dict[str, str]) -> str:
 
 
 _COLUMNS = (*BATCH_COLUMNS, *ROW_COLUMNS)
+# The batches come as two lists of the same length: what each shares, as JSON, and its events, as a
+# line of text. Inside one document the database would read each event twice more to part them.
 _RECEIVED = f"""
     SELECT {", ".join(_COLUMNS)}
-    FROM json_to_recordset(CAST(:batches AS json)) AS batch({_typed(BATCH_COLUMNS)}, events json)
-    CROSS JOIN LATERAL json_to_recordset(batch.events) AS event({_typed(ROW_COLUMNS)})"""
+    FROM ROWS FROM (
+        json_to_recordset(CAST(:shared AS json)) AS ({_typed(BATCH_COLUMNS)}),
+        string_to_table(CAST(:events AS text), chr(10))
+    ) AS batch({", ".join(BATCH_COLUMNS)}, events)
+    CROSS JOIN LATERAL json_to_recordset(CAST(batch.events AS json)) AS event({_typed(ROW_COLUMNS)})"""
+
+_read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_NO_LIST = Raw(b"{}")
 
 #: Only rows that the insert really returned go on to be counted, so storing a batch again, in any
 #: order and any number of times, changes nothing. The day marks are rows of their own rather than
@@ -86,16 +96,40 @@ def store_batches(session: Session, batches: Sequence[bytes], *, zone: str) -> S
     """
     if not batches:
         return StoreCounts(received=0, stored=0)
-    row = session.execute(STORE, {"batches": join_batches(batches), "zone": zone}).one()
+    row = session.execute(STORE, {**part_batches(batches), "zone": zone}).one()
     return StoreCounts(received=row.received, stored=row.stored)
 
 
 def count_conflicting(session: Session, batches: Sequence[bytes]) -> int:
     """Count the events whose id is stored with another content. Worth asking after duplicates."""
-    found = session.execute(CONFLICTING, {"batches": join_batches(batches)})
+    found = session.execute(CONFLICTING, part_batches(batches))
     return int(found.scalar_one())
 
 
-def join_batches(batches: Sequence[bytes]) -> str:
-    """Write several batches as one JSON list, without reading them."""
-    return (b"[" + b",".join(batches) + b"]").decode()
+def read_stored_ids(session: Session, event_ids: Sequence[str]) -> set[str]:
+    """Give those of some ids under which an event is stored."""
+    if not event_ids:
+        return set()
+    found = session.scalars(
+        text("SELECT CAST(event_id AS text) FROM events WHERE event_id = ANY(CAST(:ids AS uuid[]))"),
+        {"ids": list(event_ids)},
+    )
+    return set(found)
+
+
+def part_batches(batches: Sequence[bytes]) -> dict[str, str]:
+    """Part what the batches share from their events, without reading these."""
+    shared, events = [], []
+    for batch in batches:
+        try:
+            fields = _read_fields(batch)
+        except msgspec.MsgspecError:
+            # What is no list of events, the database refuses: it becomes a dead letter.
+            fields = {"events": _NO_LIST}
+        # A line may not hold another: clients may write JSON over several.
+        events.append(bytes(fields.pop("events", _NO_LIST)).replace(b"\n", b" "))
+        shared.append(fields)
+    return {
+        "shared": msgspec.json.encode(shared).decode(),
+        "events": b"\n".join(events).decode(),
+    }

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from intake.request import encode_batch, read_values
 from intake.rows import Rules, Sender
 from settings import Settings
-from tasks.ingest import StoreResult, store_bodies
+from tasks.store import StoreResult, store_bodies
 
 
 def store_direct(

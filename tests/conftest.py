@@ -1,10 +1,11 @@
-"""Real servers for the tests: a PostgreSQL and a Valkey for each test process, emptied in between."""
+"""Real servers for the tests: a PostgreSQL and a Valkey a process, emptied in between."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 import redis
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
@@ -24,6 +27,21 @@ from models.base import Base
 from models.database import make_engine, transaction
 from settings import Settings, read_settings
 from tasks.ingest import Drainer
+
+# The same examples on every run: a property that fails does so for everybody. To look for new
+# ones: pytest --hypothesis-profile=explore. A property on the servers is their only user.
+hypothesis_settings.register_profile(
+    "fixed",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis_settings.register_profile(
+    "explore", hypothesis_settings.get_profile("fixed"), derandomize=False, max_examples=2000
+)
+hypothesis_settings.load_profile("fixed")
 
 #: The time at which the tests with a clock take place.
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
@@ -112,6 +130,17 @@ def app(settings: Settings) -> Iterator[Flask]:
 def client(app: Flask) -> FlaskClient:
     """Give a client of the app."""
     return app.test_client()
+
+
+@pytest.fixture
+def app_with(settings: Settings) -> Callable[..., FlaskClient]:
+    """Give a function that makes an app with other settings and gives its client."""
+    from app.factory import create_app
+
+    def make(**changes: Any) -> FlaskClient:
+        return create_app(replace(settings, **changes), clock=NOW.timestamp).test_client()
+
+    return make
 
 
 @pytest.fixture

@@ -53,7 +53,10 @@ def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     lines = read_history(
         current_session(), "user_id", user_id, since=now - timedelta(days=HISTORY_DAYS)
     )
-    seen = frozenset(line.product_id for line in lines) if query["exclude_seen"] else frozenset()
+    exclude_seen = query["exclude_seen"]
+    if exclude_seen is None:
+        exclude_seen = champion is None or champion.manifest["window"]["exclude_seen"]
+    seen = frozenset(line.product_id for line in lines) if exclude_seen else frozenset()
     category = None
     if lines:
         card = read_cards(current_session(), [lines[0].product_id]).get(lines[0].product_id)

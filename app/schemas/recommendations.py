@@ -23,7 +23,11 @@ class PersonQuery(ListQuery):
     """What a person's list leaves out."""
 
     exclude_seen = fields.Boolean(
-        load_default=True, metadata={"description": "leave out products the person met before"}
+        load_default=None,
+        metadata={
+            "description": "leave out products the person met before; without it, as the model "
+            "was judged: in shops where people buy again they stay in"
+        },
     )
 
 

@@ -98,8 +98,14 @@ def why_not(account: Account, program: Path) -> str | None:
     """Try to run a program as the account; give the reason if it cannot be done."""
     try:
         tried = subprocess.run(
-            [str(program), "--version"], capture_output=True, cwd="/", check=False, **account.rights()
+            [str(program), "--version"],
+            capture_output=True,
+            cwd="/",
+            check=False,
+            **account.rights(),
         )
     except OSError as error:
         return str(error)
-    return tried.stderr.decode("utf-8", "replace").strip() or "no reason" if tried.returncode else None
+    return (
+        tried.stderr.decode("utf-8", "replace").strip() or "no reason" if tried.returncode else None
+    )

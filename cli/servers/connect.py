@@ -49,8 +49,8 @@ def _servers_of(data_dir: Path, settings: Settings, tell: Tell) -> Servers:
             return running
         if time.monotonic() > deadline:
             raise ServerError(
-                f"{data_dir} is held by process {holder(data_dir)}, which runs no servers there. Set "
-                f"DATABASE_URL and REDIS_URL to the ones it uses."
+                f"{data_dir} is held by process {holder(data_dir)}, which runs no servers there. "
+                f"Set DATABASE_URL and REDIS_URL to the ones it uses."
             )
         time.sleep(0.1)
     return start_servers(

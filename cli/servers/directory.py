@@ -29,13 +29,20 @@ def make_data_dir(data_dir: Path) -> None:
         if not os.access(data_dir / "run", os.W_OK, effective_ids=True):
             raise PermissionError
     except PermissionError as error:
-        owner = owner_name(data_dir.stat().st_uid) if data_dir.exists() else "someone else"
+        owner = owner_name(nearest(data_dir).stat().st_uid)
         raise ServerError(
             f"{data_dir} cannot be written: it belongs to {owner}. Start as {owner}, or set "
             f"MILLRACE_DATA_DIR to a directory of your own."
         ) from error
     except OSError as error:
-        raise ServerError(f"the data directory cannot be made: {error}. Set MILLRACE_DATA_DIR.") from error
+        raise ServerError(
+            f"the data directory cannot be made: {error}. Set MILLRACE_DATA_DIR."
+        ) from error
+
+
+def nearest(path: Path) -> Path:
+    """Give the path itself, or the closest of its parents that exists and can be seen."""
+    return next(p for p in (path, *path.parents) if os.path.exists(p))
 
 
 @contextlib.contextmanager
@@ -45,8 +52,8 @@ def hold(data_dir: Path) -> Iterator[None]:
     descriptor = _lock(path)
     if descriptor is None:
         raise ServerError(
-            f"{data_dir} is in use by another Millrace (process {read_pid(path)}). Stop that one, or "
-            f"set MILLRACE_DATA_DIR, PORT and FLOWER_PORT for a second one."
+            f"{data_dir} is in use by another Millrace (process {read_pid(path)}). Stop that one, "
+            f"or set MILLRACE_DATA_DIR, PORT and FLOWER_PORT for a second one."
         )
     try:
         os.ftruncate(descriptor, 0)
@@ -111,5 +118,6 @@ def make_run_dir(run_dir: Path) -> None:
     status = run_dir.lstat()
     if status.st_uid != os.geteuid() or run_dir.is_symlink():
         raise ServerError(
-            f"{run_dir} belongs to {owner_name(status.st_uid)}. Set MILLRACE_DATA_DIR to a shorter path."
+            f"{run_dir} belongs to {owner_name(status.st_uid)}. "
+            f"Set MILLRACE_DATA_DIR to a shorter path."
         )

@@ -127,8 +127,8 @@ def find_binaries() -> Path:
         if (binaries / "postgres").exists():
             return binaries
     raise ServerError(
-        "there is no embedded PostgreSQL for this system. Set DATABASE_URL, or install the packages "
-        "of requirements-embedded.txt."
+        "there is no embedded PostgreSQL for this system. Set DATABASE_URL, or install the "
+        "packages of requirements-embedded.txt."
     )
 
 
@@ -137,15 +137,15 @@ def open_ways(account: Account, binaries: Path, cluster: Path, sockets: Path, te
     changed = let_pass(account, binaries / "postgres", cluster, sockets)
     if changed:
         tell(
-            f"PostgreSQL does not run as root; it runs as {account.name}, which may now pass through "
-            f"(not read) {', '.join(str(path) for path in changed)}"
+            f"PostgreSQL does not run as root; it runs as {account.name}, which may now pass "
+            f"through (not read) {', '.join(str(path) for path in changed)}"
         )
     reason = why_not(account, binaries / "postgres")
     if reason:
         raise ServerError(
-            f"PostgreSQL does not run as root and cannot run as {account.name} here: {reason}. Start "
-            f"Millrace as an ordinary user, move it to a place that {account.name} can reach, or set "
-            f"DATABASE_URL."
+            f"PostgreSQL does not run as root and cannot run as {account.name} here: {reason}. "
+            f"Start Millrace as an ordinary user, move it to a place that {account.name} can "
+            f"reach, or set DATABASE_URL."
         )
 
 
@@ -157,15 +157,15 @@ def ensure_cluster(cluster: Path, binaries: Path, account: Account | None) -> No
             found = version.read_text().strip()
             if found != VERSION:
                 raise ServerError(
-                    f"{cluster} was written by PostgreSQL {found}, this is {VERSION}. Dump it with the "
-                    f"old one, or set MILLRACE_DATA_DIR to an empty directory."
+                    f"{cluster} was written by PostgreSQL {found}, this is {VERSION}. Dump it with "
+                    f"the old one, or set MILLRACE_DATA_DIR to an empty directory."
                 )
             return
     except PermissionError as error:
         owner = owner_name(cluster.stat().st_uid)
         raise ServerError(
-            f"{cluster} belongs to {owner}. Start as root or {owner}, or set MILLRACE_DATA_DIR to a "
-            f"directory of your own."
+            f"{cluster} belongs to {owner}. Start as root or {owner}, or set MILLRACE_DATA_DIR to "
+            f"a directory of your own."
         ) from error
     draft = cluster.with_name("postgres.new")
     shutil.rmtree(draft, ignore_errors=True)
@@ -223,11 +223,10 @@ def stop_earlier(cluster: Path, config: Path, tell: Tell) -> None:
     for process in remaining:
         if process.pid == pid and not server:
             raise ServerError(
-                f"{cluster} is in use by process {pid}, which Millrace did not start. Stop it first."
+                f"{cluster} is in use by process {pid}, which Millrace did not start. "
+                f"Stop it first."
             )
     # Without their server the others end by themselves, save one in the middle of a long statement.
     for process in remaining:
         if not ends_within(process, 1.0):
             stop_leftover(process, [(signal.SIGQUIT, 1.0)])
-
-

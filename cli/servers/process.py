@@ -35,7 +35,9 @@ class RunningServer:
     stop: Callable[[], None]
 
 
-def launch(command: Sequence[str], *, log: Path, account: Account | None) -> subprocess.Popen[bytes]:
+def launch(
+    command: Sequence[str], *, log: Path, account: Account | None
+) -> subprocess.Popen[bytes]:
     """Start a server in a session of its own, so that Ctrl-C reaches us alone.
 
     It sees nothing of our environment: a stray PGDATA or PGPORT must not steer it.
@@ -60,21 +62,31 @@ def clean_environment() -> dict[str, str]:
 
 
 def wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], *, log: Path, name: str, timeout_s: float
+    ready: Callable[[], bool],
+    process: subprocess.Popen[bytes],
+    *,
+    log: Path,
+    name: str,
+    timeout_s: float,
 ) -> None:
     """Wait until a server answers; raise ServerError if it ends first or takes too long."""
     deadline = time.monotonic() + timeout_s
     while not ready():
         if process.poll() is not None:
-            raise ServerError(f"{name} ended while starting. Its last words in {log}:\n{last_lines(log)}")
+            raise ServerError(
+                f"{name} ended while starting. Its last words in {log}:\n{last_lines(log)}"
+            )
         if time.monotonic() > deadline:
             raise ServerError(
-                f"{name} was not ready after {timeout_s:.0f} s. Its last words in {log}:\n{last_lines(log)}"
+                f"{name} was not ready after {timeout_s:.0f} s. "
+                f"Its last words in {log}:\n{last_lines(log)}"
             )
         time.sleep(0.01)
 
 
-def stop_child(process: subprocess.Popen[bytes], signals: Sequence[tuple[signal.Signals, float]]) -> None:
+def stop_child(
+    process: subprocess.Popen[bytes], signals: Sequence[tuple[signal.Signals, float]]
+) -> None:
     """Send one signal after the other, each with the seconds it is given, then SIGKILL."""
     for number, patience_s in signals:
         if process.poll() is not None:

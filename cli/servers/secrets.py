@@ -52,6 +52,6 @@ def _read(path: Path) -> Secrets:
         return Secrets(**json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ServerError(
-            f"{path} cannot be read ({error}). Restore it from a backup; removing it makes new secrets "
-            f"and ends every session."
+            f"{path} cannot be read ({error}). Restore it from a backup; removing it makes new "
+            f"secrets and ends every session."
         ) from error

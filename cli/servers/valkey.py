@@ -53,7 +53,11 @@ def start_valkey(
     The caller holds the data directory's lock, so a server found running there
     was left behind and is stopped first. `fast` keeps nothing on disk, for tests.
     """
-    home, address, log = data_dir / "valkey", run_dir / "valkey.sock", data_dir / "log" / "valkey.log"
+    home, address, log = (
+        data_dir / "valkey",
+        run_dir / "valkey.sock",
+        data_dir / "log" / "valkey.log",
+    )
     config, pid_file = home / "valkey.conf", home / "valkey.pid"
     home.mkdir(mode=0o700, exist_ok=True)
     stop_earlier(pid_file, config, tell)

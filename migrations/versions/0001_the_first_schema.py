@@ -141,12 +141,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_events_anonymous",
         "events",
-        ["anonymous_id", "event_id"],
+        ["anonymous_id"],
         unique=False,
         postgresql_where=sa.text("anonymous_id IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_events_occurred", "events", ["occurred_at"], unique=False, postgresql_using="brin"
     )
     op.create_index(
         "ix_events_product",
@@ -158,7 +155,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_events_session",
         "events",
-        ["session_id", "event_id"],
+        ["session_id"],
         unique=False,
         postgresql_where=sa.text("session_id IS NOT NULL"),
     )

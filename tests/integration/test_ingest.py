@@ -29,7 +29,13 @@ def test_an_event_is_stored_and_counted(post: Post, drainer: Drainer, session: S
 
 def test_a_batch_sent_twice_is_counted_once(post: Post, drainer: Drainer, session: Session) -> None:
     batch = [
-        {"event_type": "purchase", "message_id": str(n), "product_id": "p1", "quantity": 2, "value": 9.9}
+        {
+            "event_type": "purchase",
+            "message_id": str(n),
+            "product_id": "p1",
+            "quantity": 2,
+            "value": 9.9,
+        }
         for n in range(3)
     ]
     post(*batch)

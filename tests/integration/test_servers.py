@@ -210,7 +210,9 @@ def test_a_start_killed_while_making_the_database_is_repaired(data_dir):
 def test_a_directory_in_use_names_its_process(data_dir):
     with_servers = run_elsewhere(data_dir)
     try:
-        with pytest.raises(ServerError, match=f"in use by another Millrace .process {with_servers.pid}"):
+        with pytest.raises(
+            ServerError, match=f"in use by another Millrace .process {with_servers.pid}"
+        ):
             start_servers(data_dir)
         assert holder(data_dir) == with_servers.pid
     finally:
@@ -242,7 +244,7 @@ def test_a_broken_database_shows_its_last_words(data_dir):
     start_servers(data_dir, fast=True).stop()
     (data_dir / "postgres" / "global" / "pg_control").unlink()
 
-    with pytest.raises(ServerError, match="could not find the database system|pg_control"):
+    with pytest.raises(ServerError, match="pg_control"):
         start_servers(data_dir)
     assert servers_in(data_dir) == []
     assert holder(data_dir) is None
@@ -273,7 +275,11 @@ def test_a_command_by_hand_starts_the_servers_for_its_duration(data_dir):
 
 def test_servers_that_are_given_are_left_alone(data_dir):
     settings = read_settings(
-        {"DATABASE_URL": "postgresql://db/x", "REDIS_URL": "redis://r", "MILLRACE_DATA_DIR": str(data_dir)}
+        {
+            "DATABASE_URL": "postgresql://db/x",
+            "REDIS_URL": "redis://r",
+            "MILLRACE_DATA_DIR": str(data_dir),
+        }
     )
     with connect(settings) as filled:
         assert filled == settings

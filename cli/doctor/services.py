@@ -1,0 +1,154 @@
+"""Checks of the services: database, broker, inbox, workers, Beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from redis.exceptions import RedisError
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+import inbox
+from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
+from models.database import make_engine, transaction
+from models.job_runs import JobRun
+from models.migrate import newest_revision, read_revision
+
+TIMEOUT_S = 5.0
+LATE_AFTER = timedelta(minutes=30)
+RECENT = timedelta(days=7)
+WORST_DRIFT_S = 5.0
+WORST_AGE_S = 60.0
+
+
+def check_database(patient: Patient) -> Iterator[Finding]:
+    """Reach the database and look at its schema, its clock and the timetable's traces."""
+    if not patient.reachable:
+        yield Finding("database", OK, "none yet; ./millrace run makes it")
+        return
+    engine = make_engine(patient.settings.sqlalchemy_url, application="doctor")
+    try:
+        yield _look_at_schema(engine)
+        yield _look_at_drift(engine)
+        yield _look_at_beat(engine, running=patient.running is not None)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        yield Finding(
+            "database", ERROR, f"cannot be used: {reason}", "Check DATABASE_URL and the server"
+        )
+    finally:
+        engine.dispose()
+
+
+def _look_at_schema(engine: Engine) -> Finding:
+    with engine.connect() as connection:
+        version = str(connection.scalar(text("SHOW server_version"))).split()[0]
+        revision, newest = read_revision(connection), newest_revision()
+    if int(version.split(".")[0]) < 15:
+        return Finding("database", ERROR, f"PostgreSQL {version}", "Use PostgreSQL 15 or newer")
+    if revision != newest:
+        return Finding(
+            "database",
+            ERROR,
+            f"PostgreSQL {version}, schema {revision}, newest {newest}",
+            "Run ./millrace migrate",
+        )
+    return Finding("database", OK, f"PostgreSQL {version}, schema {revision}")
+
+
+def _look_at_drift(engine: Engine) -> Finding:
+    with engine.connect() as connection:
+        theirs = connection.scalar(text("SELECT clock_timestamp()"))
+    drift_s = abs((datetime.now(UTC) - theirs).total_seconds()) if theirs else 0.0
+    if drift_s > WORST_DRIFT_S:
+        return Finding(
+            "clock_drift",
+            ERROR,
+            f"the database's clock differs by {drift_s:.0f} s",
+            "Set both clocks (NTP)",
+        )
+    return Finding("clock_drift", OK, f"{drift_s:.1f} s between the database's clock and ours")
+
+
+def _look_at_beat(engine: Engine, *, running: bool) -> Finding:
+    with transaction(engine) as session:
+        last = session.scalars(select(JobRun).order_by(JobRun.started_at.desc()).limit(1)).first()
+        failed = session.scalars(
+            select(JobRun.job)
+            .where(JobRun.status == "failed", JobRun.started_at > datetime.now(UTC) - RECENT)
+            .distinct()
+        ).all()
+    if failed:
+        return Finding(
+            "beat", WARNING, f"failed lately: {', '.join(failed)}", "Look into log/worker.log"
+        )
+    if last is None:
+        return Finding("beat", OK, "no job has run yet")
+    age = datetime.now(UTC) - last.started_at
+    found = f"last job: {last.job} {last.period}, {int(age.total_seconds() // 60)} minutes ago"
+    if age > LATE_AFTER and running:
+        return Finding("beat", WARNING, found, "Look into log/beat.log; run exactly one Beat")
+    return Finding("beat", OK, found)
+
+
+def check_broker(patient: Patient) -> Iterator[Finding]:
+    """Reach the inbox's server and look at its version, its eviction policy and what waits."""
+    if not patient.reachable:
+        yield Finding("broker", OK, "none yet; ./millrace run makes it")
+        return
+    client = inbox.connect(patient.settings.redis_url, timeout_s=TIMEOUT_S)
+    try:
+        server: dict[str, object] = dict(client.info("server"))
+        policy = inbox.read_policy(client)
+        name = (
+            f"Valkey {server['valkey_version']}"
+            if "valkey_version" in server
+            else f"Redis {server['redis_version']}"
+        )
+        if policy == "noeviction":
+            yield Finding("broker", OK, f"{name}, noeviction")
+        else:
+            yield Finding(
+                "broker",
+                ERROR,
+                f"{name} with maxmemory-policy {policy}: it may drop accepted events",
+                "Set maxmemory-policy noeviction",
+            )
+        depth = inbox.read_depth(client)
+        late = depth.oldest_age_s > WORST_AGE_S
+        yield Finding(
+            "inbox",
+            WARNING if late else OK,
+            f"{depth.batches} batches wait, {depth.pending} taken, {depth.size_bytes >> 10} kB, "
+            f"oldest {depth.oldest_age_s:.0f} s",
+            "Is the worker running? Look into log/worker.log" if late else "",
+        )
+    except (RedisError, OSError, ValueError) as error:
+        yield Finding(
+            "broker", ERROR, f"cannot be reached: {error}", "Check REDIS_URL and the server"
+        )
+    finally:
+        client.close()
+
+
+def check_workers(patient: Patient) -> Finding:
+    """Ask the workers for a sign of life."""
+    if not patient.reachable:
+        return Finding("workers", OK, "not started")
+    # Celery reads the environment when it is imported, so not before `connect`.
+    from tasks.celery_app import app
+
+    try:
+        with app.connection_for_write() as connection:
+            answers = app.control.inspect(timeout=1.0, connection=connection).ping() or {}
+    except Exception as error:
+        return Finding("workers", ERROR, f"cannot be asked: {error}", "Check CELERY_BROKER_URL")
+    names = ", ".join(sorted(answers))
+    if {name.split("@")[0] for name in answers} >= {"worker", "trainer"}:
+        return Finding("workers", OK, names)
+    if patient.running is None:
+        return Finding("workers", WARNING, names or "none answers", "Start them: ./millrace run")
+    return Finding(
+        "workers", ERROR, f"{names or 'none'} answers", "Look into log/worker.log, log/trainer.log"
+    )

@@ -1,0 +1,175 @@
+"""Store batches and count them, whatever their events are like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.orm import Session
+
+from event_ids import ID_DAY_MARGIN
+from models.daily_aggregates import read_sealed_through
+from models.database import transaction
+from models.dead_letters import Refusal, insert_dead_letters
+from models.partitions import ensure_partitions, lock_for_store
+from models.store import count_conflicting, read_stored_ids, store_batches
+from tasks.bodies import days_of_bodies, read_day, refuse, split_bodies
+
+log = structlog.get_logger()
+
+#: Classes of SQLSTATE in which the data is at fault, so that trying again cannot help:
+#: data exception, integrity constraint (a missing partition too), program limit (an index row
+#: too large, nesting too deep).
+_FINAL_CLASSES = ("22", "23", "54")
+
+
+@dataclass(slots=True)
+class StoreResult:
+    """Count what became of the events of a drain."""
+
+    stored: int = 0
+    duplicate: int = 0
+    conflicting: int = 0
+    dead: int = 0
+
+    def add(self, other: StoreResult) -> None:
+        """Add another result to this one."""
+        self.stored += other.stored
+        self.duplicate += other.duplicate
+        self.conflicting += other.conflicting
+        self.dead += other.dead
+
+    def as_dict(self) -> dict[str, int]:
+        """Give the counts by name."""
+        return {
+            "stored": self.stored,
+            "duplicate": self.duplicate,
+            "conflicting": self.conflicting,
+            "dead": self.dead,
+        }
+
+
+def store_bodies(
+    engine: Engine, bodies: Sequence[bytes], days: set[date], *, known_days: set[date], zone: str
+) -> StoreResult:
+    """Store batches in one transaction of their own, whatever their events are like.
+
+    The good way is one statement. When the database refuses an event, the transaction is made
+    again: halved until the bad event is alone and becomes a dead letter. Errors that are not the
+    data's fault are raised, with nothing stored.
+    """
+    _ensure_days(engine, days, known_days)
+    try:
+        with transaction(engine) as session:
+            lock_for_store(session)
+            return _store_together(session, bodies, days, zone=zone)
+    except (DBAPIError, UnicodeDecodeError) as error:
+        if not _is_final(error):
+            raise
+    singles = split_bodies(bodies)
+    # Perhaps a purge has dropped a partition that this process still remembered.
+    known_days.clear()
+    _ensure_days(engine, days | days_of_bodies(singles), known_days)
+    with transaction(engine) as session:
+        lock_for_store(session)
+        kept, result = _bury_sealed(session, singles, zone=zone)
+        result.add(_store_apart(session, kept, zone=zone))
+        return result
+
+
+def _store_together(
+    session: Session, bodies: Sequence[bytes], days: set[date], *, zone: str
+) -> StoreResult:
+    sealed = read_sealed_through(session)
+    # The days of ids and of events differ by a little, so look closer before it is certain.
+    if sealed is None or not days or min(days) > sealed + timedelta(days=ID_DAY_MARGIN):
+        return _store(session, bodies, zone=zone)
+    kept, result = _bury_sealed(session, split_bodies(bodies), zone=zone)
+    result.add(_store(session, kept, zone=zone))
+    return result
+
+
+def _store_apart(session: Session, singles: Sequence[bytes], *, zone: str) -> StoreResult:
+    """Store events of which some cannot be stored: halves that work with one statement each."""
+    if not singles:
+        return StoreResult()
+    try:
+        with session.begin_nested():
+            return _store(session, singles, zone=zone)
+    except (DBAPIError, UnicodeDecodeError) as error:
+        if not _is_final(error):
+            raise
+        if len(singles) == 1:
+            return _bury(session, [refuse(singles[0], "refused", _describe(error))])
+    middle = len(singles) // 2
+    result = _store_apart(session, singles[:middle], zone=zone)
+    result.add(_store_apart(session, singles[middle:], zone=zone))
+    return result
+
+
+def _store(session: Session, bodies: Sequence[bytes], *, zone: str) -> StoreResult:
+    counts = store_batches(session, bodies, zone=zone)
+    conflicting = count_conflicting(session, bodies) if counts.duplicate else 0
+    return StoreResult(
+        stored=counts.stored, duplicate=counts.duplicate - conflicting, conflicting=conflicting
+    )
+
+
+def _bury_sealed(
+    session: Session, singles: Sequence[bytes], *, zone: str
+) -> tuple[list[bytes], StoreResult]:
+    """Take out the events of sealed days, whose aggregates are final."""
+    sealed = read_sealed_through(session)
+    if sealed is None:
+        return list(singles), StoreResult()
+    kept, late = [], []
+    for single in singles:
+        day = read_day(single, zone=zone)
+        if day is None or day > sealed:
+            kept.append(single)
+        else:
+            late.append(refuse(single, "sealed", f"its day is purged up to {sealed}"))
+    return kept, _bury(session, late)
+
+
+def _bury(session: Session, refusals: Sequence[Refusal]) -> StoreResult:
+    """Keep refused events as dead letters, unless their id is stored: the first one wins."""
+    stored = read_stored_ids(session, [refusal.event_id for refusal in refusals])
+    new = [refusal for refusal in refusals if refusal.event_id not in stored]
+    dead = insert_dead_letters(session, new)
+    for refusal in new:
+        log.warning("event_refused", event_id=refusal.event_id, reason=refusal.reason)
+    return StoreResult(dead=dead, duplicate=len(refusals) - dead)
+
+
+def _ensure_days(engine: Engine, days: set[date], known_days: set[date]) -> None:
+    missing = days - known_days
+    if not missing:
+        return
+    with transaction(engine) as session:
+        made = ensure_partitions(session, missing)
+    if made:
+        log.info("partitions_made", count=len(made), first=str(made[0]), last=str(made[-1]))
+    known_days |= missing
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _is_final(error: DBAPIError | UnicodeDecodeError) -> bool:
+    # The driver refuses some texts itself, with no SQLSTATE.
+    if isinstance(error, UnicodeDecodeError | DataError):
+        return True
+    return _sqlstate(error)[:2] in _FINAL_CLASSES
+
+
+def _describe(error: DBAPIError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 (byte {error.start})"
+    # The first line names the fault; the lines below it quote the data, which may be personal.
+    return f"{_sqlstate(error)}: {str(error.orig).splitlines()[0][:200]}"
