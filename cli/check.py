@@ -7,20 +7,20 @@ import sys
 import click
 import orjson
 from rich.console import Console
+from sqlalchemy import Engine
 
 import inbox
-from cli.servers import connect
-from models.database import make_engine
+from cli.installation import installation
 from models.invariants import Invariant, check_invariants
-from settings import Settings, read_settings
+from settings import Settings
 
 
 @click.command(epilog="Example: ./millrace check --json")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(as_json: bool) -> None:
     """Count everything again and compare; exit with 1 when anything disagrees."""
-    with connect(read_settings()) as settings:
-        found = run_check(settings)
+    with installation() as (settings, engine):
+        found = run_check(settings, engine)
     ok = all(invariant.ok for invariant in found)
     if as_json:
         print(orjson.dumps({"ok": ok, "invariants": [as_answer(item) for item in found]}).decode())
@@ -29,14 +29,12 @@ def check(as_json: bool) -> None:
     sys.exit(0 if ok else 1)
 
 
-def run_check(settings: Settings) -> list[Invariant]:
+def run_check(settings: Settings, engine: Engine) -> list[Invariant]:
     """Check the invariants of an installation."""
-    engine = make_engine(settings.sqlalchemy_url, application="check")
     client = inbox.connect(settings.redis_url, timeout_s=10.0)
     try:
         return check_invariants(engine, client, zone=settings.report_timezone)
     finally:
-        engine.dispose()
         client.close()
 
 
@@ -54,4 +52,5 @@ def print_invariants(console: Console, found: list[Invariant]) -> None:
     """Print a line for each invariant."""
     for item in found:
         mark = "[green]✓[/]" if item.ok else "[red]✗[/]"
-        console.print(f" {mark} [bold]{item.id:4}[/] {item.text}: {item.figure}", highlight=False)
+        line = f" {mark} [bold]{item.id:4}[/] {item.text}: {item.figure}"
+        console.print(line, highlight=False, soft_wrap=True)

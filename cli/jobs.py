@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import Engine
 
-from cli.servers import connect
-from models.database import make_engine, transaction
+from cli.installation import installation
+from models.database import transaction
 from models.dirty_days import read_dirty_days
 from models.migrate import migrate as run_migrations
 from models.training_runs import TrainingRun
-from settings import Settings, read_settings
 from tasks import aggregate, jobs, retention, train
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -27,7 +26,7 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--to", "target", default="head", show_default=True, help="A revision, or base.")
 def migrate(target: str) -> None:
     """Bring the database to the newest schema."""
-    with _connected() as (_, engine):
+    with installation(migrated=False) as (_, engine):
         print(f"schema is at {run_migrations(engine, target=target) or 'nothing'}")
 
 
@@ -37,7 +36,7 @@ def migrate(target: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Say which days would be computed.")
 def aggregate_daily(day: datetime | None, last: datetime | None, dry_run: bool) -> None:
     """Compute the aggregates of a day again. Running it twice changes nothing."""
-    with _connected() as (settings, engine):
+    with installation() as (settings, engine):
         days = _chosen_days(engine, day, last)
         if dry_run:
             print(f"would aggregate {len(days)} days: {', '.join(map(str, days)) or 'none'}")
@@ -57,12 +56,14 @@ def aggregate_daily(day: datetime | None, last: datetime | None, dry_run: bool) 
 
 @click.command(epilog="Example: ./millrace purge --days 90 --dry-run")
 @click.option(
-    "--days", type=click.IntRange(1), help="The age in days; ANALYTICS_RETENTION_DAYS without it."
+    "--days",
+    type=click.IntRange(retention.FEWEST_DAYS),
+    help="The age in days; ANALYTICS_RETENTION_DAYS without it.",
 )
 @click.option("--dry-run", is_flag=True, help="Count what would be deleted, delete nothing.")
 def purge(days: int | None, dry_run: bool) -> None:
     """Delete old events. Counters and the figures of their days stay as they are."""
-    with _connected() as (settings, engine):
+    with installation() as (settings, engine):
 
         def work() -> dict[str, Any]:
             done = retention.purge(
@@ -95,7 +96,7 @@ def purge(days: int | None, dry_run: bool) -> None:
 def retrain(days: int | None, seed: int) -> None:
     """Train the recommendations now, judge them, and serve them if they are better."""
     console = Console()
-    with _connected() as (settings, engine):
+    with installation() as (settings, engine):
         run_id = train.request_run(engine, days=days or settings.train_days, now=_now())
         with console.status("training") as status:
             result = train.carry_out(
@@ -130,16 +131,6 @@ def print_evaluation(console: Console, figures: dict[str, Any]) -> None:
         ]
         table.add_row(model, *cells)
     console.print(table)
-
-
-@contextmanager
-def _connected() -> Iterator[tuple[Settings, Engine]]:
-    with connect(read_settings()) as settings:
-        engine = make_engine(settings.sqlalchemy_url, application="command")
-        try:
-            yield settings, engine
-        finally:
-            engine.dispose()
 
 
 def _by_hand(engine: Engine, job: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ def engine_options(application: str) -> dict[str, Any]:
     """Give the options of every engine. Sessions run in UTC, whatever the server's default is."""
     return {
         "pool_pre_ping": True,
+        # Errors quote their statement, and would quote people's events with it.
+        "hide_parameters": True,
         "connect_args": {
             "application_name": f"millrace {application}",
             "connect_timeout": 5,

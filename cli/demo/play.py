@@ -13,7 +13,7 @@ import click
 import redis
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 import inbox
 from cli.check import run_check
@@ -23,7 +23,6 @@ from cli.demo.summary import Story
 from cli.stack import Stack
 from datasets import Dataset
 from models.database import make_engine, transaction
-from settings import Settings
 from tasks.aggregate import aggregate_dirty
 
 STORE_PATIENCE_S = 600.0
@@ -48,14 +47,13 @@ def play(console: Console, running: Stack, dataset: Dataset) -> Story:
         write_key=running.secrets.write_key,
         admin_token=running.prepared.admin_token or "",
     )
+    engine = make_engine(running.settings.sqlalchemy_url, application="demo")
     expected = Expected()
     with _bars(console) as start:
         shop.send_catalogue(dataset.products, start("catalogue", len(dataset.products)))
         sent, stored = _send_and_store(running, shop, dataset, expected, start)
-        _aggregate(running.settings, start)
+        _aggregate(engine, running.settings.report_timezone, start)
     model = _train(console, shop, dataset)
-    sums = _read_sums(running.settings)
-    invariants = run_check(running.settings)
     return Story(
         dataset=dataset,
         sent=sent,
@@ -63,11 +61,12 @@ def play(console: Console, running: Stack, dataset: Dataset) -> Story:
         dead=stored.dead,
         seconds=stored.seconds,
         expected=expected,
-        sums=sums,
-        invariants=invariants,
+        sums=_read_sums(engine),
+        invariants=run_check(running.settings, engine),
         model=model,
         shop=shop,
         running=running,
+        engine=engine,
     )
 
 
@@ -138,8 +137,7 @@ def _totals_at_rest(client: redis.Redis) -> dict[str, int]:
     return inbox.read_totals(client)
 
 
-def _aggregate(settings: Settings, start: Start) -> None:
-    engine = make_engine(settings.sqlalchemy_url, application="demo")
+def _aggregate(engine: Engine, zone: str, start: Start) -> None:
     advance: Callable[[int], None] | None = None
     before = 0
 
@@ -149,8 +147,7 @@ def _aggregate(settings: Settings, start: Start) -> None:
         advance(done - before)
         before = done
 
-    aggregate_dirty(engine, zone=settings.report_timezone, now=datetime.now(UTC), progress=progress)
-    engine.dispose()
+    aggregate_dirty(engine, zone=zone, now=datetime.now(UTC), progress=progress)
 
 
 def _train(console: Console, shop: Shop, dataset: Dataset) -> dict[str, Any]:
@@ -172,9 +169,8 @@ def _train(console: Console, shop: Shop, dataset: Dataset) -> dict[str, Any]:
     return model
 
 
-def _read_sums(settings: Settings) -> dict[str, Any]:
+def _read_sums(engine: Engine) -> dict[str, Any]:
     """Read the sums of all counters, and the number of events, from the database."""
-    engine = make_engine(settings.sqlalchemy_url, application="demo")
     names = (
         "total_impressions",
         "total_views",
@@ -190,5 +186,4 @@ def _read_sums(settings: Settings) -> dict[str, Any]:
     with transaction(engine) as session:
         row = session.execute(text(f"SELECT {sums} FROM product_metrics")).one()
         events = session.scalar(text("SELECT count(*) FROM events"))
-    engine.dispose()
     return {**row._asdict(), "events": events}

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from cli.check import print_invariants
 from cli.demo.expected import Expected
@@ -17,7 +17,7 @@ from cli.demo.load import Sent, Shop
 from cli.run import curl_line
 from cli.stack import Stack
 from datasets import Dataset
-from models.database import make_engine, transaction
+from models.database import transaction
 from models.invariants import Invariant
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -38,6 +38,7 @@ class Story:
     model: dict[str, Any]
     shop: Shop
     running: Stack
+    engine: Engine
 
     @property
     def events_per_s(self) -> float:
@@ -189,8 +190,8 @@ def _print_customer(console: Console, story: Story, customer: str | None) -> Non
 def _print_list(console: Console, title: str, items: list[dict[str, Any]]) -> None:
     console.print(f"\n{title}")
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(max_width=50, no_wrap=True)
-    table.add_column(style="dim")
+    table.add_column(min_width=34, max_width=40, no_wrap=True)
+    table.add_column(style="dim", no_wrap=True)
     for item in items:
         table.add_row(Text(f"  {item['name'] or item['product_id']}"), Text(item["reason"]))
     console.print(table)
@@ -205,12 +206,12 @@ def _print_urls(console: Console, story: Story) -> None:
     flower = f"http://127.0.0.1:{running.settings.flower_port}"
     console.print(f"  {flower} (flower: admin / {running.secrets.admin_password})")
     console.print(f"  admin token: {running.prepared.admin_token}")
+    console.print(f"  MILLRACE_DATA_DIR={running.data_dir} ./millrace check", soft_wrap=True)
     console.print(f"  {curl_line(running)}", style="cyan", soft_wrap=True)
 
 
 def _read_facts(story: Story) -> dict[str, Any]:
-    engine = make_engine(story.running.settings.sqlalchemy_url, application="demo")
-    with transaction(engine) as session:
+    with transaction(story.engine) as session:
         days = session.execute(
             text("SELECT day, events FROM daily_totals WHERE events > 0 ORDER BY day")
         ).all()
@@ -234,7 +235,6 @@ def _read_facts(story: Story) -> dict[str, Any]:
                 "GROUP BY user_id ORDER BY abs(count(*) - 20), user_id LIMIT 1"
             )
         )
-    engine.dispose()
     return {
         "days": [(row.day, row.events) for row in days],
         "top": top,

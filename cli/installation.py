@@ -1,0 +1,42 @@
+"""Open an installation for a command that a person runs by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from sqlalchemy import Engine
+
+from cli.servers import connect
+from models.database import make_engine
+from models.migrate import newest_revision, read_revision
+from settings import Settings, read_settings
+
+
+@contextmanager
+def installation(*, migrated: bool = True) -> Iterator[tuple[Settings, Engine]]:
+    """Yield settings with all addresses, and an engine.
+
+    The servers are those of a running Millrace, or are started for as long as the command takes.
+    Raises ClickException when the schema is not the one that this code knows.
+    """
+    with connect(read_settings()) as settings:
+        engine = make_engine(settings.sqlalchemy_url, application="command")
+        try:
+            if migrated:
+                _check_revision(engine)
+            yield settings, engine
+        finally:
+            engine.dispose()
+
+
+def _check_revision(engine: Engine) -> None:
+    with engine.connect() as connection:
+        found = read_revision(connection)
+    newest = newest_revision()
+    if found != newest:
+        raise click.ClickException(
+            f"the database is at schema {found or 'none'}, this version needs {newest}. Run "
+            "`./millrace migrate`, or `./millrace run`, which does it too."
+        )
