@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.layout import SCHEMA, Arrays, ArtefactError, check_content, check_names, check_type
+from ml.layout import SCHEMA, Arrays, check_content, check_names, check_type
+from ml.layout import ArtefactError as ArtefactError
 
 FORMAT_VERSION = 1
 MAX_SIZE_BYTES = 2 * 1024**3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ml.dataset import Interactions
+from ml.questions import split_by_first_product
 from ml.split import RETURNING, Split, draw_people, split_by_time
 from ml.visits import WITHIN_VISIT, split_visits
 
@@ -37,6 +38,14 @@ def choose_split(
     return draw_people(split, MOST_JUDGED, seed=seed)
 
 
+def choose_questions(interactions: Interactions, cut: float, *, seed: int = 0) -> Split:
+    """Ask at `cut` what goes with a product; the seed draws 5,000 questions where there are more.
+
+    There is one question per person, so that a crawler counts no more than anybody else.
+    """
+    return draw_people(split_by_first_product(interactions, cut), MOST_JUDGED, seed=seed)
+
+
 def buys_again(interactions: Interactions, *, cut: float, window_s: float) -> bool:
     """Tell whether people of this shop come back to the same products.
 
@@ -68,8 +77,10 @@ def split_as(
 
 
 def explain(split: Split) -> str:
-    """Say in plain words by what the people of a split were judged."""
+    """Say in plain words by what models were judged."""
     judged = f"judged by the {split.protocol}"
-    if split.protocol == RETURNING:
-        return judged if split.exclude_seen else f"{judged}, known ones among them"
-    return f"{judged}, since fewer than {FEWEST_RETURNING} known people came back"
+    if split.protocol == RETURNING and not split.exclude_seen:
+        return f"{judged}, known ones among them"
+    if split.protocol == WITHIN_VISIT:
+        return f"{judged}, since fewer than {FEWEST_RETURNING} known people came back"
+    return judged

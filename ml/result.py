@@ -16,11 +16,11 @@ from ml.catalogue import attribute_codes
 from ml.content import ContentNeighbours
 from ml.dataset import Interactions
 from ml.gate import Decision
+from ml.judge import Interval, Judgement
 from ml.layout import Arrays, encode_ids
+from ml.parts import LISTS, SIMILAR
 from ml.recipe import Recipe
 from ml.split import Split
-
-Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,23 @@ class TrainingResult:
     Attributes
     ----------
     status : str
-        promoted, rejected or skipped.
+        promoted, rejected or skipped; promoted when at least one part is, see
+        `ml.gate.decide_artefact`.
     reason : str
         For people to read.
+    parts : dict
+        lists and similar → status, reason and figures of the gate.
     metrics : dict
-        Of the candidate over the test window.
+        Of the candidate's lists for people over the test window.
     baselines : dict
         Name of a model → its metrics: popularity, recent_popularity, content
         (the 70/20/10 formula), behaviour, and champion when there is one.
     intervals : dict
         Mean, low and high (95 %, bootstrap over people) of the candidate's
         NDCG@10 and of its difference to each baseline.
-    num_products, num_interactions, num_people_tested : int
+    similar_metrics, similar_baselines, similar_intervals : dict
+        The same of its similar products, where plain popularity is left out.
+    num_products, num_interactions, num_people_tested, num_questions_tested : int
     seconds : dict
         Stage → seconds it took.
     artefact : bytes or None
@@ -58,6 +63,11 @@ class TrainingResult:
     metrics: dict[str, float] = field(default_factory=dict)
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
+    num_questions_tested: int = 0
+    similar_metrics: dict[str, float] = field(default_factory=dict)
+    similar_baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    similar_intervals: dict[str, Interval] = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     artefact: bytes | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
@@ -82,15 +92,36 @@ def model_arrays(
     }
 
 
+def judged_figures(judged: Mapping[str, Judgement]) -> dict[str, Any]:
+    """Return what result and manifest both say of how the parts did."""
+    lists, similar = judged[LISTS], judged[SIMILAR]
+    return {
+        "parts": {
+            part: {
+                "status": judgement.decision.status,
+                "reason": judgement.decision.reason,
+                **judgement.decision.figures,
+            }
+            for part, judgement in judged.items()
+        },
+        "metrics": lists.metrics,
+        "baselines": lists.baselines,
+        "intervals": lists.intervals,
+        "similar_metrics": similar.metrics,
+        "similar_baselines": similar.baselines,
+        "similar_intervals": similar.intervals,
+    }
+
+
 def build_manifest(
     interactions: Interactions,
     split: Split,
+    questions: Split,
     recipe: Recipe,
     decision: Decision,
     figures: Mapping[str, Any],
     now: datetime,
     seed: int,
-    reason: str,
 ) -> dict[str, Any]:
     """Return what a JSON manifest says of a model, but for the hash of its bytes."""
     return {
@@ -98,7 +129,7 @@ def build_manifest(
         "trained_at": now.astimezone(UTC).isoformat(),
         "seed": seed,
         "status": decision.status,
-        "reason": reason,
+        "reason": decision.reason,
         "recipe": recipe.to_dict(),
         "window": {
             "first_interaction": _iso(float(interactions.time.min())),
@@ -113,8 +144,9 @@ def build_manifest(
             "people": len(np.unique(interactions.user)),
             "people_tested": len(split.people),
             "unknown_truth_share": split.unknown_share,
+            "questions_tested": len(questions.people),
+            "unknown_similar_share": questions.unknown_share,
         },
-        "gate": decision.figures,
         **figures,
     }
 

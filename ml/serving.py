@@ -14,6 +14,7 @@ import numpy as np
 
 from ml.layout import Arrays, decode_ids
 from ml.mixing import mix, popularity_share, scale_rows
+from ml.parts import LISTS, SIMILAR, promoted_parts
 from ml.person import score_history, sum_history
 from ml.ranking import top_k
 from ml.reasons import POPULAR, because_of, likeness, together
@@ -53,12 +54,15 @@ class Model:
     arrays : dict of str to ndarray
         From `ml.artefact.unpack`.
     manifest : mapping
-        Its recipe says how history and popularity are mixed.
+        Its recipe says how history and popularity are mixed. Of its parts (see
+        `ml.parts`) lists that were not promoted are what is popular, and
+        similar products that were not are none.
     """
 
     def __init__(self, arrays: Arrays, manifest: Mapping[str, Any]) -> None:
         self.manifest = manifest
         self.recipe: Mapping[str, Any] = manifest["recipe"]
+        self.parts = promoted_parts(manifest.get("parts"))
         self.product_ids = decode_ids(arrays["product_id_bytes"], arrays["product_id_offsets"])
         self._place = {product_id: at for at, product_id in enumerate(self.product_ids)}
         self._arrays = arrays
@@ -74,7 +78,8 @@ class Model:
         """Return up to n products like this one; none when the product is unknown.
 
         "auto" takes what was met by the same people first, then fills with
-        products that are alike, then with popular ones.
+        products that are alike, then with popular ones: the order that was
+        judged. A method by its name answers even where that was not promoted.
         """
         place = self._place.get(product_id)
         if place is None:
@@ -86,10 +91,13 @@ class Model:
         }
         if method not in steps:
             raise ValueError(f"method must be auto, behaviour or content, got {method!r}")
+        if method == "auto" and SIMILAR not in self.parts:
+            return []
         found = [item for step in steps[method] for item in step(place)]
         chosen = _first_of_each(found, n, {product_id, *exclude})
         if method == "auto" and len(chosen) < n:
-            chosen = self._fill_with_popular(chosen, n, {product_id, *exclude})
+            taken = {product_id, *exclude, *(item.product_id for item in chosen)}
+            chosen += self.popular(n - len(chosen), taken)
         return chosen
 
     def for_history(
@@ -110,7 +118,7 @@ class Model:
             Products to leave out. What is in the history is not left out by itself.
         """
         places, strengths = sum_history(history, self._place, self.recipe)
-        if len(places) == 0:
+        if len(places) == 0 or LISTS not in self.parts:
             return self.popular(n, exclude)
         personal, voice = score_history(places, strengths, self._arrays, self.recipe)
         part = popularity_share(
@@ -167,12 +175,6 @@ class Model:
         index = self._arrays[f"{table}_index"][place].tolist()
         score = self._arrays[f"{table}_score"][place].tolist()
         return [(rank, at, score[rank]) for rank, at in enumerate(index) if at >= 0]
-
-    def _fill_with_popular(
-        self, chosen: list[Recommendation], n: int, exclude: set[str]
-    ) -> list[Recommendation]:
-        taken = exclude | {item.product_id for item in chosen}
-        return chosen + self.popular(n - len(chosen), taken)
 
     def _popular_item(self, at: int, score: float) -> Recommendation:
         return Recommendation(self.product_ids[at], score, POPULAR, "popular")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,18 +13,17 @@ import numpy as np
 import pandas as pd
 
 from ml.artefact import describe, pack
-from ml.behaviour import neighbour_matrix
 from ml.blend import Blend
 from ml.catalogue import align_catalogue, list_products
 from ml.content import ContentNeighbours
 from ml.dataset import DAY_S, Interactions
-from ml.evaluate import Evaluation, Scorer, evaluate, paired_interval
-from ml.gate import decide
-from ml.popularity import RecentPopularity
-from ml.protocol import buys_again, choose_split, explain
+from ml.gate import decide_artefact
+from ml.judge import fit_contestants, judge_lists, judge_similar
+from ml.parts import LISTS, SIMILAR, promoted_parts
+from ml.protocol import buys_again, choose_questions, choose_split
 from ml.recipe import Recipe, RecipeError
-from ml.result import TrainingResult, build_manifest, model_arrays
-from ml.split import Split, choose_window_days, last_cut
+from ml.result import TrainingResult, build_manifest, judged_figures, model_arrays
+from ml.split import choose_window_days, last_cut
 from ml.tune import tune
 
 FEWEST_INTERACTIONS = 50
@@ -40,13 +40,15 @@ def train(
     now: datetime,
     seed: int = 0,
     champion_recipe: Mapping[str, Any] | None = None,
+    champion_parts: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     exclude_seen: bool | None = None,
 ) -> TrainingResult:
     """Tune, evaluate, judge, refit on everything and pack.
 
     The test window is the last 20 % of the time span, 1 to 30 days; what was
-    chosen was chosen before it began. Where hardly anybody comes back, models
+    chosen was chosen before it began. Lists for people and similar products
+    are judged apart, and served apart. Where hardly anybody comes back, lists
     are judged by the next product within a visit (see `ml.protocol`), and the
     reason says so. Equal data and seed give equal bytes.
 
@@ -65,6 +67,9 @@ def train(
         The recipe in the manifest of the served model. It is fitted before
         the cut like the candidate, since the served model itself has seen
         the days it would be judged on.
+    champion_parts : mapping, optional
+        The parts in that manifest; without them the champion serves both. What
+        it does not serve the candidate need not do as well.
     progress : callable, optional
         Called with the name of each stage as it begins.
     exclude_seen : bool, optional
@@ -101,20 +106,26 @@ def train(
         )
     champion, remark = _read_champion(champion_recipe)
     with watch.stage("evaluate"):
-        candidate, baselines = _evaluate_all(recipe, champion, split, content)
-        decision = decide(
-            candidate.ndcg,
-            baselines["recent_popularity"].ndcg,
-            baselines["champion"].ndcg if "champion" in baselines else None,
-            seed=seed,
-        )
+        questions = choose_questions(known, cut, seed=seed)
+        contestants = fit_contestants(recipe, champion, split, content)
+        served = promoted_parts(champion_parts)
+        judged = {
+            LISTS: judge_lists(contestants, split, champion_serves=LISTS in served, seed=seed),
+            SIMILAR: judge_similar(
+                contestants, questions, champion_serves=SIMILAR in served, seed=seed
+            ),
+        }
+    decision = decide_artefact(
+        {part: judgement.decision for part, judgement in judged.items()},
+        [part for part, judgement in judged.items() if judgement.loses_champion],
+    )
+    decision = replace(decision, reason=decision.reason + remark)
+    figures = judged_figures(judged)
     if decision.status == "skipped":
         return TrainingResult(
-            "skipped", decision.reason, len(known), known.shape[1], seconds=watch.seconds
+            "skipped", decision.reason, len(known), known.shape[1], seconds=watch.seconds, **figures
         )
-    figures = _figures(candidate, baselines, seed)
-    reason = f"{decision.reason}; {explain(split)}{remark}"
-    manifest = build_manifest(known, split, recipe, decision, figures, now, seed, reason)
+    manifest = build_manifest(known, split, questions, recipe, decision, figures, now, seed)
     with watch.stage("refit"):
         model = Blend(recipe).fit(known, content, now=at)
     with watch.stage("pack"):
@@ -122,10 +133,11 @@ def train(
         artefact = pack(arrays, manifest)
     return TrainingResult(
         decision.status,
-        manifest["reason"],
+        decision.reason,
         len(known),
         known.shape[1],
         num_people_tested=len(split.people),
+        num_questions_tested=len(questions.people),
         seconds=watch.seconds,
         artefact=artefact,
         manifest=describe(artefact, manifest),
@@ -146,50 +158,13 @@ def find_too_little(interactions: Interactions) -> str | None:
     return None
 
 
-def _evaluate_all(
-    recipe: Recipe, champion: Recipe | None, split: Split, content: ContentNeighbours
-) -> tuple[Evaluation, dict[str, Evaluation]]:
-    model = _fit_before_cut(recipe, split, content)
-    plain = RecentPopularity().fit(split.train, now=split.cut)
-    content_table = neighbour_matrix(content.index_, content.score_)
-    scorers: dict[str, Scorer] = {
-        "popularity": lambda people: np.tile(plain.score_, (len(people), 1)),
-        "recent_popularity": lambda people: np.tile(model.popularity_.score_, (len(people), 1)),
-        "content": lambda people: (model.history_[people] @ content_table).toarray(),
-        "behaviour": model.personal_scores,
-    }
-    if champion is not None:
-        scorers["champion"] = _fit_before_cut(champion, split, content).score
-    return evaluate(model.score, split), {
-        name: evaluate(scorer, split) for name, scorer in scorers.items()
-    }
-
-
-def _fit_before_cut(recipe: Recipe, split: Split, content: ContentNeighbours) -> Blend:
-    return Blend(recipe).fit(split.train, content, now=split.cut, history=split.history)
-
-
-def _figures(
-    candidate: Evaluation, baselines: Mapping[str, Evaluation], seed: int
-) -> dict[str, Any]:
-    intervals = {"ndcg_at_10": paired_interval(candidate.ndcg, seed=seed)}
-    for name, baseline in baselines.items():
-        difference = paired_interval(candidate.ndcg, baseline.ndcg, seed=seed)
-        intervals[f"ndcg_at_10_minus_{name}"] = difference
-    return {
-        "metrics": candidate.means(),
-        "baselines": {name: baseline.means() for name, baseline in baselines.items()},
-        "intervals": intervals,
-    }
-
-
 def _read_champion(recipe: Mapping[str, Any] | None) -> tuple[Recipe | None, str]:
     if recipe is None:
         return None, ""
     try:
         return Recipe.from_dict(recipe), ""
     except RecipeError as error:
-        return None, f"; not compared with the champion: {error}"
+        return None, f" Not compared with the champion: {error}."
 
 
 class _Watch:

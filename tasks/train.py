@@ -103,6 +103,7 @@ def _train(
         now=now,
         seed=seed,
         champion_recipe=None if champion is None else champion.manifest.get("recipe"),
+        champion_parts=None if champion is None else champion.manifest.get("parts"),
         progress=stage,
     )
 

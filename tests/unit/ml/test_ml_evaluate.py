@@ -9,7 +9,6 @@ from sklearn.metrics import ndcg_score
 
 from ml.dataset import DAY_S
 from ml.evaluate import evaluate, ndcg_at_10, paired_interval
-from ml.gate import decide
 from ml.ranking import top_k
 from ml.split import split_by_time
 
@@ -80,55 +79,3 @@ def test_an_interval_holds_the_mean_and_is_the_same_for_the_same_seed():
     assert high - low == pytest.approx(2 * 1.96 * (first - second).std() / 20, rel=0.15)
     assert paired_interval(first, second, seed=1) == (mean, low, high)
     assert paired_interval(np.zeros(0), seed=1) == (0, 0, 0)
-
-
-def people(mean, number, spread=0.1):
-    return mean + spread * np.linspace(-1, 1, number)
-
-
-def test_a_clearly_better_candidate_is_promoted():
-    decision = decide(people(0.2, 400), people(0.1, 400), people(0.2, 400))
-
-    assert decision.promote
-    assert decision.reason.startswith("better than recent popularity for 400 people")
-    assert decision.figures["difference_low"] > 0
-
-
-def test_a_candidate_not_proven_better_is_rejected():
-    noise = np.random.default_rng(0).normal(0, 1, 400)
-
-    decision = decide(people(0.1, 400) + noise - noise.mean() + 0.01, people(0.1, 400))
-
-    assert decision.status == "rejected"
-    assert "not proven better" in decision.reason
-
-
-@pytest.mark.parametrize(
-    ("mean", "status", "word"), [(0.1, "promoted", "not worse"), (0.09, "rejected", "worse")]
-)
-def test_with_few_people_not_worse_is_enough_and_is_said(mean, status, word):
-    decision = decide(people(mean, 299), people(0.1, 299))
-
-    assert decision.status == status
-    assert decision.reason.startswith(f"{word} than recent popularity")
-    assert "too few to prove more (300 needed)" in decision.reason
-
-
-@pytest.mark.parametrize(("champion", "status"), [(0.2, "promoted"), (0.21, "rejected")])
-def test_two_percent_below_the_champion_is_the_limit(champion, status):
-    decision = decide(people(0.197, 400), people(0.1, 400), people(champion, 400))
-
-    assert decision.status == status
-    assert "2 % below the champion's recipe" in decision.reason
-
-
-def test_without_test_people_nothing_is_decided():
-    decision = decide(np.zeros(0), np.zeros(0))
-
-    assert decision.status == "skipped"
-    assert not decision.promote
-
-
-def test_figures_of_different_people_are_refused():
-    with pytest.raises(ValueError, match="same people"):
-        decide(np.zeros(3), np.zeros(2))

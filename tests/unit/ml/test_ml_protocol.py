@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ml.dataset import DAY_S, Interactions, build_interactions
-from ml.protocol import buys_again, choose_split, explain
+from ml.protocol import MOST_JUDGED, buys_again, choose_questions, choose_split, explain
 
 START = pd.Timestamp("2026-01-01", tz="UTC")
 
@@ -55,3 +55,13 @@ def test_the_reason_says_that_known_products_count() -> None:
 
     assert len(split.people) == 40
     assert explain(split).endswith("known ones among them")
+
+
+def test_no_more_questions_are_asked_than_needed() -> None:
+    window = [(f"u{n}", product, 8) for n in range(MOST_JUDGED + 10) for product in "ab"]
+    interactions = met(("ann", "a", 0), ("ann", "b", 0), *window)
+
+    one, other = (choose_questions(interactions, cut_at(7), seed=1) for _ in range(2))
+
+    assert len(one.people) == MOST_JUDGED
+    assert one.people.tolist() == other.people.tolist()

@@ -14,7 +14,10 @@ from ml.catalogue import align_catalogue
 from ml.content import ContentNeighbours
 from ml.dataset import build_interactions, strength_matrix
 from ml.evaluate import evaluate
+from ml.judge import fit_contestants, judge_similar
 from ml.popularity import RecentPopularity
+from ml.questions import split_by_first_product
+from ml.recipe import Recipe
 from ml.split import split_by_time
 
 ROOT = Path(__file__).parents[3]
@@ -99,3 +102,14 @@ def test_a_red_retrospot_bag_is_among_bags(purchases, names):
     assert name[bag] == "JUMBO BAG RED RETROSPOT"
     assert sum("BAG" in name[at] for at in behaviour) >= 8
     assert sum("RETROSPOT" in name[at] or "BAG" in name[at] for at in content) >= 8
+
+
+def test_neighbours_beat_popularity_for_what_goes_with_a_product(purchases, names):
+    cut = pd.Timestamp("2011-11-09", tz="UTC").timestamp()
+    questions = split_by_first_product(purchases, cut)
+    content = ContentNeighbours().fit(align_catalogue(names, purchases.product_ids))
+
+    judgement = judge_similar(fit_contestants(Recipe(), None, questions, content), questions)
+
+    assert judgement.decision.promote
+    assert judgement.num_asked > 1_000

@@ -128,6 +128,28 @@ def test_what_is_excluded_is_never_recommended(model):
     assert not {"a", "c"} & set(ids(model.similar("b", 10, exclude={"a", "c"})))
 
 
+def served_parts(model, **statuses):
+    """Serve the same arrays under a manifest that says how the parts were judged."""
+    parts = {part: {"status": status} for part, status in statuses.items()}
+    return Model(model._arrays, {**model.manifest, "parts": parts})
+
+
+def test_lists_that_were_not_promoted_are_what_is_popular(model):
+    judged = served_parts(model, lists="rejected", similar="promoted")
+
+    assert judged.for_history([("a", 1.0, 10.0)], 3, {"d"}) == model.popular(3, {"d"})
+    assert judged.similar("b", 5) == model.similar("b", 5)
+
+
+def test_similar_products_that_were_not_promoted_are_given_only_by_name_of_a_method(model):
+    judged = served_parts(model, lists="promoted", similar="rejected")
+
+    assert judged.similar("b", 5) == []
+    for method in ("behaviour", "content"):
+        assert judged.similar("b", 5, method) == model.similar("b", 5, method) != []
+    assert judged.for_history([("a", 1.0, 10.0)], 3) == model.for_history([("a", 1.0, 10.0)], 3)
+
+
 @pytest.mark.parametrize("half_life_days", [None, 20.0])
 def test_serving_scores_as_training_does(shop, noon, half_life_days):
     recipe = Recipe(behaviour_half_life_days=half_life_days, popularity_share=0.2)

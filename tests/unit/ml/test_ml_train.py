@@ -27,11 +27,18 @@ def result(shop):
 
 def test_a_shop_with_tastes_gets_a_model_better_than_popularity(result):
     assert result.status == "promoted"
-    assert result.reason.startswith("not worse than recent popularity")
+    assert result.reason.startswith("Lists for people pass: not worse than recent popularity")
+    assert "Similar products pass: not worse than recent popularity" in result.reason
     assert result.metrics["ndcg_at_10"] > result.baselines["recent_popularity"]["ndcg_at_10"]
     assert set(result.baselines) == {"popularity", "recent_popularity", "content", "behaviour"}
     assert (result.num_products, result.num_interactions) == (41, 1500)
     assert 0 < result.num_people_tested <= 60
+    assert 0 < result.num_questions_tested <= 60
+    assert set(result.similar_baselines) == {"recent_popularity", "content", "behaviour"}
+    assert set(result.similar_intervals) == {
+        "ndcg_at_10",
+        *(f"ndcg_at_10_minus_{name}" for name in result.similar_baselines),
+    }
     assert set(result.seconds) == {"content", "tune", "evaluate", "refit", "pack"}
 
 
@@ -43,6 +50,12 @@ def test_the_manifest_is_json_and_its_bytes_can_be_served(result):
     assert len(model.similar("p03", 10)) == 10
     assert len(model.popular(10)) == 10
     assert Recipe.from_dict(manifest["recipe"]).to_dict() == manifest["recipe"]
+    assert manifest["reason"] == result.reason
+    assert manifest["parts"] == result.parts
+    assert {part: judged["status"] for part, judged in result.parts.items()} == {
+        "lists": "promoted",
+        "similar": "promoted",
+    }
 
 
 def test_the_same_data_and_seed_give_the_same_bytes(shop, result, noon):
@@ -64,7 +77,53 @@ def test_a_champion_of_another_version_is_not_compared_and_this_is_said(shop, no
     again = train(*shop, now=noon, champion_recipe={"layers": 12})
 
     assert again.status == "promoted"
-    assert "not compared with the champion" in again.reason
+    assert "Not compared with the champion" in again.reason
+
+
+@pytest.mark.parametrize(("served", "not_served"), [("lists", "similar"), ("similar", "lists")])
+def test_the_candidate_is_held_to_what_the_champion_serves(shop, result, noon, served, not_served):
+    recipe = result.manifest["recipe"]
+
+    again = train(
+        *shop, now=noon, champion_recipe=recipe, champion_parts={served: {"status": "promoted"}}
+    )
+
+    assert "the champion's recipe" in again.parts[served]["reason"]
+    assert "champion" not in again.parts[not_served]["reason"]
+
+
+@pytest.fixture(scope="module")
+def fickle(shop, result):
+    """The shop, but in the test window everybody has the taste of another group."""
+    data, catalogue = shop
+    after = data.time >= pd.Timestamp(result.manifest["window"]["test_from"]).timestamp()
+    product = np.where(after, (data.product + 10) % 40, data.product).astype(np.int32)
+    return replace(data, product=product), catalogue
+
+
+def test_similar_products_are_promoted_where_lists_for_people_are_not(fickle, noon):
+    result = train(*fickle, now=noon)
+
+    model = Model(unpack(result.artefact, result.manifest), result.manifest)
+    assert result.status == result.manifest["status"] == "promoted"
+    assert "Lists for people do not pass: worse than recent popularity" in result.reason
+    assert "Similar products pass" in result.reason
+    assert result.parts["lists"]["status"] == "rejected"
+    assert result.parts["lists"]["difference"] < 0 < result.parts["similar"]["difference"]
+    assert model.for_history([("p03", 1.0, 0.0)], 5) == model.popular(5)
+    assert model.similar("p03", 5)[0].rung == "behaviour"
+
+
+def test_a_champion_whose_lists_are_good_is_kept_and_one_that_serves_none_is_not(fickle, noon):
+    recipe = train(*fickle, now=noon).manifest["recipe"] | {"popularity_share": 1.0}
+    no_lists = {"lists": {"status": "rejected"}, "similar": {"status": "promoted"}}
+
+    kept = train(*fickle, now=noon, champion_recipe=recipe)
+    replaced = train(*fickle, now=noon, champion_recipe=recipe, champion_parts=no_lists)
+
+    assert (kept.status, replaced.status) == ("rejected", "promoted")
+    assert kept.reason.endswith("The champion stays, since its lists for people would be lost.")
+    assert kept.artefact == replaced.artefact
 
 
 def test_each_stage_is_told_as_it_begins(shop, noon):
@@ -73,6 +132,14 @@ def test_each_stage_is_told_as_it_begins(shop, noon):
     train(*shop, now=noon, progress=told.append)
 
     assert told == ["content", "tune", "evaluate", "refit", "pack"]
+
+
+def test_what_people_are_asked_for_can_be_said_instead_of_found_out(shop, noon):
+    windows = [
+        train(*shop, now=noon, exclude_seen=seen).manifest["window"] for seen in (False, True)
+    ]
+
+    assert [window["exclude_seen"] for window in windows] == [False, True]
 
 
 def test_what_happens_after_now_is_left_out(shop, noon):

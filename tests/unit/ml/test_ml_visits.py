@@ -224,6 +224,7 @@ def test_a_habit_that_only_the_test_window_shows_is_not_known_to_the_judged_mode
     assert len(visits) > 40
     assert result.manifest["recipe"] == honest.manifest["recipe"]
     assert result.baselines["behaviour"]["ndcg_at_10"] < 0.1
+    assert result.similar_baselines["behaviour"]["ndcg_at_10"] < 0.1
 
 
 def test_tuning_asks_what_the_test_will_ask(session_shop):
