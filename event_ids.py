@@ -15,9 +15,10 @@ from hashlib import blake2b
 DAY_MS = 86_400_000
 #: A client's UUIDv7 may lie this far from the event's own timestamp; beyond it the id is remade.
 MAX_ID_DRIFT_MS = DAY_MS
-#: An event's day lies at most this many days from the day of its id: the drift, and the clamp of
-#: a client clock that runs ahead by up to a day. Day queries and purges allow for it.
-ID_DAY_MARGIN = 2
+#: An event's day lies at most this many days from the day of its id: the drift, the clamp of a
+#: client clock that runs ahead by up to a day, and a reporting zone west of UTC, where the same
+#: moment has an earlier day. Day queries and purges allow for it.
+ID_DAY_MARGIN = 3
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -84,7 +85,10 @@ def id_range_of(first: date, last: date) -> tuple[str, str]:
     return first_id_of(first - margin), first_id_of(last + margin + timedelta(days=1))
 
 
+#: The two bits of RFC 9562's variant, with the two that a hexadecimal digit has left.
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
 def _layout(time_ms: int, version: str, tail: str) -> str:
-    time_text = f"{time_ms:012x}"
-    variant = "89ab"[int(tail[4], 16) & 3]
-    return f"{time_text[:8]}-{time_text[8:]}-{version}{tail[1:4]}-{variant}{tail[5:8]}-{tail[8:20]}"
+    time = f"{time_ms:012x}"
+    return f"{time[:8]}-{time[8:]}-{version}{tail[1:4]}-{_VARIANT[tail[4]]}{tail[5:8]}-{tail[8:]}"

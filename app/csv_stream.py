@@ -18,7 +18,8 @@ _PIECE_ROWS = 500
 def stream_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     """Write a header and rows as pieces of text."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    # RFC 4180. It also makes the writer quote a text with either character of a line's end.
+    writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(columns)
     for number, row in enumerate(rows, start=1):
         writer.writerow([_cell(value) for value in row])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any
 
 import orjson
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 log = structlog.get_logger()
 
@@ -40,14 +40,15 @@ def problem_response(problem: Problem) -> Response:
     """Write a problem as `application/problem+json`."""
     document = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": HTTP_STATUS_CODES[problem.status],
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
         **problem.more,
     }
     return Response(
-        orjson.dumps(document),
+        # Errors in a list are named by their place, a number.
+        orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS),
         status=problem.status,
         mimetype="application/problem+json",
         headers=problem.headers,
@@ -59,13 +60,16 @@ def http_problem(error: HTTPException) -> Problem:
     status = error.code or 500
     data = getattr(error, "data", None) or {}
     more: dict[str, Any] = {}
-    detail = error.description or HTTPStatus(status).phrase
+    # Werkzeug's names: those of Python's http module differ between its versions.
+    name = HTTP_STATUS_CODES.get(status, "Unknown Error")
+    code = name.lower().replace(" ", "_")
+    detail = error.description or name
     messages = data.get("messages")
     if messages:
         more["errors"] = messages
+        code = "invalid"
         detail = "the request has fields that cannot be used: see errors"
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    code = HTTPStatus(status).phrase.lower().replace(" ", "_")
+    headers = {key: value for key, value in error.get_headers() if key == "Allow"}
     return Problem(status, code, detail, headers=headers, **more)
 
 
@@ -80,9 +84,19 @@ def register_errors(app: Flask) -> None:
     def _http(error: HTTPException) -> Response:
         return problem_response(http_problem(error))
 
+    @app.errorhandler(RecursionError)
+    def _too_deep(error: RecursionError) -> Response:
+        return problem_response(Problem(400, "bad_request", "the body is nested too deeply"))
+
     @app.errorhandler(Exception)
     def _unexpected(error: Exception) -> Response:
         log.exception("request_failed", error=type(error).__name__)
         return problem_response(
             Problem(500, "internal_error", "something went wrong here; the log has the details")
         )
+
+
+def refuse_nul() -> None:
+    """Refuse an address with the character NUL: no text in PostgreSQL can hold it."""
+    if "\0" in request.path or b"%00" in request.query_string:
+        raise Problem(400, "bad_request", "the address must not contain the character NUL")

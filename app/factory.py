@@ -16,7 +16,7 @@ from app.bell import Bell
 from app.champion import ChampionHolder
 from app.database import db
 from app.doors import native
-from app.errors import http_problem, problem_response, register_errors
+from app.errors import http_problem, problem_response, refuse_nul, register_errors
 from app.sink import Sink
 from app.state import State
 from intake.rows import Rules
@@ -65,6 +65,7 @@ def create_app(
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     register_errors(app)
+    app.before_request(refuse_nul)
     return app
 
 

@@ -22,13 +22,13 @@ def climb(
     """Fill a list of n products from the first rung on, leaving out what may not be shown.
 
     A rung is asked for more than is missing, since some of its products are
-    inactive, out of stock or on the list already.
+    excluded, inactive, out of stock or on the list already.
     """
     shown: dict[str, dict[str, Any]] = {}
     for rung in rungs:
         if len(shown) >= n:
             break
-        wanted = 2 * n + len(shown) + 20
+        wanted = 2 * n + len(shown) + len(exclude) + 20
         found = [item for item in rung(wanted) if item.product_id not in exclude]
         named = {item.because for item in found if item.because is not None}
         cards = read_cards(session, {item.product_id for item in found} | named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 
 from flask import Request
@@ -19,6 +20,8 @@ def read_address(request: Request, *, trusted_proxies: int) -> str | None:
     return request.remote_addr
 
 
+# A client sends many requests from one address.
+@lru_cache(maxsize=4096)
 def anonymise_address(address: str | None, *, mode: str) -> str | None:
     """Keep as much of an address as the mode says: nothing, its network (/24, /48), or all."""
     if mode == "off" or not address:
@@ -27,8 +30,9 @@ def anonymise_address(address: str | None, *, mode: str) -> str | None:
         parsed = ip_address(address)
     except (ValueError, AddressValueError):
         return None
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, IPv6Address):
+        # Without the scope, which names an interface and may be any text.
+        parsed = parsed.ipv4_mapped or IPv6Address(int(parsed))
     if mode == "full":
         return str(parsed)
     bits = 24 if isinstance(parsed, IPv4Address) else 48

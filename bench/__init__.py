@@ -1,1 +1,1 @@
-"""Measure Millrace against a yardstick in the same run, so that the ratio means something anywhere."""
+"""Measure Millrace against a yardstick in the same run: only the ratio travels."""

@@ -52,7 +52,7 @@ def read_seconds(pid: int) -> float:
         own = times.user + times.system
         if process.num_threads() == 1:
             own = _read_exactly(pid) or own
-        return own + times.children_user + times.children_system
+        return float(own + times.children_user + times.children_system)
     except psutil.NoSuchProcess:
         return 0.0
 

@@ -52,7 +52,7 @@ def make_bodies(plan: Plan) -> list[bytes]:
 
 def _make_events(plan: Plan) -> Iterator[dict[str, object]]:
     chance = random.Random(plan.seed)
-    kinds = chance.choices(list(TYPES), weights=TYPES.values(), k=plan.events)
+    kinds = chance.choices(list(TYPES), weights=list(TYPES.values()), k=plan.events)
     products = _choose_skewed(chance, PRODUCTS, plan.events)
     people = _choose_skewed(chance, PEOPLE, plan.events)
     for index, (kind, product, person) in enumerate(zip(kinds, products, people, strict=True)):

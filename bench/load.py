@@ -1,4 +1,4 @@
-"""Send prebuilt requests as fast as they are answered: `python -m bench.load`, a process of its own.
+"""Send prebuilt requests as fast as they are answered: `python -m bench.load`, its own process.
 
 It reads one job a line from standard input and answers with one line: `ready` when the requests are
 built, and after the line `go` what it measured. Raw sockets keep its share of the processor small;

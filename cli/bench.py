@@ -22,14 +22,14 @@ from bench.cpu import Meter, tree_of
 from bench.ingest import EVENTS_OF_BATCH, BenchError, Result, Target, measure
 from bench.machine import describe_machine
 from bench.yardstick import Yardstick
-from cli.run import ALL, Stack, stack
 from cli.servers.process import read_pid
+from cli.stack import ALL, Stack, stack
 from intake.rows import Rules
 from models.api_keys import WRITE, ApiKey
 from models.database import make_engine, transaction
 from settings import Settings, read_settings
 
-FEWEST_ROUNDS = 5
+QUICK_ROUNDS = 3
 
 
 @click.group()
@@ -50,6 +50,7 @@ def bench() -> None:
 def ingest(batches: str, rounds: int, events: int | None, quick: bool, as_json: bool) -> None:
     """Events from HTTP to committed, counted rows, against a raw COPY of the same rows."""
     sizes = _read_sizes(batches)
+    rounds = QUICK_ROUNDS if quick else rounds
     machine = describe_machine()
     progress = Console(stderr=True)
     with progress.status("starting") as status, running_stack() as (running, target):
@@ -57,17 +58,17 @@ def ingest(batches: str, rounds: int, events: int | None, quick: bool, as_json: 
             measure(
                 target,
                 batch=size,
-                rounds=3 if quick else rounds,
+                rounds=rounds,
                 events=_events_of(size, events, quick),
                 tell=status.update,
             )
             for size in sizes
         ]
-        threads = running.settings.worker_processes
+        workers = running.settings.worker_processes
     facts = {
         "machine": machine,
-        "rounds": 3 if quick else rounds,
-        "worker_processes": threads,
+        "rounds": rounds,
+        "worker_processes": workers,
         "cpu_us_per_event_by_group": {str(item.batch): item.cpu_by_group() for item in results},
     }
     if not as_json:
@@ -99,7 +100,8 @@ def running_stack() -> Iterator[tuple[Stack, Target]]:
     settings = read_settings()
     if settings.database_url or settings.redis_url:
         raise click.ClickException(
-            "the bench writes millions of rows into servers of its own: unset DATABASE_URL and REDIS_URL"
+            "the bench writes millions of rows into servers of its own: "
+            "unset DATABASE_URL and REDIS_URL"
         )
     # Sockets need short paths, and root's database must be able to pass through.
     folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
@@ -111,7 +113,7 @@ def running_stack() -> Iterator[tuple[Stack, Target]]:
                 yield running, target
             finally:
                 target.client.close()
-                target.yardstick.connection.close()
+                target.yardstick.close()
     except BenchError as error:
         raise click.ClickException(str(error)) from error
     finally:

@@ -24,7 +24,8 @@ from intake.contract import (
     Name,
     Payload,
 )
-from intake.payload import is_within_bounds
+from intake.payload import MAX_RAW_BYTES, is_plain, is_within_bounds
+from intake.rows import Row
 
 # Larger numbers are floats to the decoder that reads for the contract, and no ids.
 _WHOLE = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -61,7 +62,12 @@ def _optional(field: fields.Field[Any]) -> Any:
     return kind if kind is Raw else kind | None
 
 
-def _struct(name: str, schema: type[Any], synonyms: tuple[str, ...] = ()) -> Any:
+def _struct(
+    name: str,
+    schema: type[Any],
+    synonyms: tuple[str, ...] = (),
+    bases: tuple[type[msgspec.Struct], ...] = (),
+) -> Any:
     """Build a struct with the fields of a schema; a field it does not name is refused."""
     declared = schema._declared_fields
     members: list[Any] = [
@@ -72,14 +78,14 @@ def _struct(name: str, schema: type[Any], synonyms: tuple[str, ...] = ()) -> Any
         (synonym, _optional(declared[FIELD_SYNONYMS[synonym]]), None) for synonym in synonyms
     ]
     return msgspec.defstruct(
-        name, members, forbid_unknown_fields=True, omit_defaults=True, gc=False
+        name, members, bases=bases, forbid_unknown_fields=True, omit_defaults=True, gc=False
     )
 
 
 FastItem = _struct("FastItem", ItemSchema)
 #: Synonyms worth the fast way: what the SDKs of the native API send.
 FAST_SYNONYMS = ("timestamp", "payload", "metadata")
-FastEvent = _struct("FastEvent", EventSchema, FAST_SYNONYMS)
+FastEvent = _struct("FastEvent", EventSchema, FAST_SYNONYMS, bases=(Row,))
 
 _NUL = b"\\u0000"
 _BRACE, _NULL = ord("{"), ord("n")
@@ -103,14 +109,17 @@ def read_fast(raw: bytes) -> Any | None:
         if event.occurred_at is not None:
             return None
         event.occurred_at = event.timestamp
+        event.timestamp = None
     for synonym in (event.payload, event.metadata):
         if synonym is not None:
             if event.properties is not None:
                 return None
             event.properties = synonym
+    event.payload = event.metadata = None
+    is_short = len(raw) <= MAX_RAW_BYTES
     for name in ("properties", "context"):
         payload = getattr(event, name)
-        if payload is None:
+        if payload is None or (is_short and is_plain(payload)):
             continue
         first = memoryview(payload)[0]
         if first == _NULL:

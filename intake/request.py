@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ from marshmallow import ValidationError
 from msgspec import Raw
 
 from intake.compiled import read_fast
-from intake.contract import SCHEMA, load_event, messages_of
+from intake.contract import load_event, messages_of
 from intake.moment import format_ms
 from intake.payload import MAX_DEPTH
 from intake.rows import BatchBody, Rejected, Row, Rules, Sender, days_of, make_row
@@ -187,8 +186,7 @@ def _read_slowly(value: Any, *, sender: Sender, rules: Rules, index: int) -> Row
         raise Rejected("invalid", f"{first}: {_first_text(messages[first])}", messages) from None
     except RecursionError:
         raise Rejected("invalid", f"the event is nested over {MAX_DEPTH} levels deep") from None
-    event = SimpleNamespace(**{**dict.fromkeys(SCHEMA.fields), **fields})
-    return make_row(event, sender=sender, rules=rules, index=index)
+    return make_row(Row(**fields), sender=sender, rules=rules, index=index)
 
 
 def _with_text_keys(messages: Any) -> Any:

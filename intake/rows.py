@@ -20,18 +20,21 @@ CLAMP_AHEAD_MS = 60_000
 #: Events from further ahead are rejected.
 MAX_AHEAD_MS = DAY_MS
 #: Days between what the door still accepts and what the purge drops: an event waits in the inbox
-#: for a while, and a partition holds events of two days more than its own.
-RETENTION_MARGIN_DAYS = 4
+#: for a while, and dropping a partition seals the days up to ID_DAY_MARGIN after its own.
+RETENTION_MARGIN_DAYS = 5
 
 
 class Row(msgspec.Struct, omit_defaults=True, gc=False):
-    """One event as the store reads it. The names are columns of the events table."""
+    """One event: first as it was checked, and once it is complete, as the store reads it.
 
-    event_id: str
-    occurred_at: str
+    The names are columns of the events table.
+    """
+
     event_type: str
-    event_category: str
-    event_action: str
+    event_id: Any = None
+    occurred_at: Any = None
+    event_category: str | None = None
+    event_action: str | None = None
     user_id: str | None = None
     anonymous_id: str | None = None
     session_id: str | None = None
@@ -107,8 +110,11 @@ def resolve_type(name: str) -> tuple[str, str, str]:
     return found, *category_and_action(found)
 
 
-def make_row(event: Any, *, sender: Sender, rules: Rules, index: int) -> Row:
-    """Make the row of a checked event (any object with the contract's fields). Raises Rejected."""
+def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
+    """Complete a checked event, which becomes its row. Raises Rejected.
+
+    What the client sent stays where it is: a copy would take as long as all else together.
+    """
     kind, category, action = resolve_type(event.event_type)
     if rules.strict_types and kind not in CATALOGUE:
         raise Rejected(
@@ -129,37 +135,34 @@ def make_row(event: Any, *, sender: Sender, rules: Rules, index: int) -> Row:
         received_ms=sender.received_ms,
     )
     occurred_ms = _judge_time(given_ms, event_id, client_id, sender.received_ms, rules)
-    row = Row(
-        event_id=event_id,
-        occurred_at=format_ms(occurred_ms),
-        event_type=kind,
-        event_category=event.event_category or category,
-        event_action=event.event_action or action,
-        user_id=sender.user_id or _text(event.user_id),
-        anonymous_id=_text(event.anonymous_id) or sender.anonymous_id,
-        session_id=_text(event.session_id),
-        source=event.source or None,
-        device_type=event.device_type or None,
-        product_id=_text(event.product_id),
-        entity_type=event.entity_type or None,
-        entity_id=_text(event.entity_id),
-        message_id=None if client_id is None or client_id == event_id else client_id,
-        duration_ms=event.duration_ms,
-        quantity=event.quantity,
-        value=event.value,
-        items=_items(event.items),
-        properties=event.properties,
-        context=event.context,
-    )
-    if kind in VALUED and row.value is None and row.items is None and row.properties is not None:
-        _find_value(row)
-    return row
+    event.event_id = event_id
+    event.message_id = None if client_id == event_id else client_id
+    event.occurred_at = format_ms(occurred_ms)
+    event.event_type = kind
+    event.event_category = event.event_category or category
+    event.event_action = event.event_action or action
+    event.user_id = sender.user_id or _text(event.user_id)
+    event.anonymous_id = _text(event.anonymous_id) or sender.anonymous_id
+    event.session_id = _text(event.session_id)
+    event.source = event.source or None
+    event.device_type = event.device_type or None
+    event.product_id = _text(event.product_id)
+    event.entity_type = event.entity_type or None
+    event.entity_id = _text(event.entity_id)
+    if event.items is not None:
+        event.items = _items(event.items)
+    if kind in VALUED and event.value is None and event.items is None and event.properties:
+        _find_value(event)
+    return event
 
 
 def days_of(rows: list[Row]) -> list[date]:
     """List the days whose partitions the rows need."""
-    # The first thirteen characters are the time; most rows of a batch share their day.
-    days = {id_day(row.event_id) for row in rows}
+    ids = [row.event_id for row in rows]
+    # Ids are in the order of their time, and most batches lie within one day.
+    if ids and id_day(min(ids)) == id_day(max(ids)):
+        del ids[1:]
+    days = {id_day(event_id) for event_id in ids}
     return sorted(day for day in days if day is not None)
 
 
@@ -190,7 +193,9 @@ def _judge_time(
 
 
 def _text(value: str | int | None) -> str | None:
-    return str(value) if value or value == 0 else None
+    if value is None or type(value) is str:
+        return value or None
+    return str(value)
 
 
 def _items(items: Any) -> Any:

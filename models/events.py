@@ -43,30 +43,19 @@ class Event(Base):
     properties: Mapped[dict[str, Any] | None]
     context: Mapped[dict[str, Any] | None]
 
-    # The id orders by time, so look-up indices end with it and none holds a timestamp; the few
-    # events of one visitor or session are sorted when they are read, and those two indices stay
-    # small because equal keys are stored once. Partial indices keep anonymous page views out of
-    # the trees that they cannot be found by.
+    # A partition holds one day, so no index needs the time: the few rows of a key are sorted when
+    # they are read, and a tree of equal keys stores each key once. Partial indices keep anonymous
+    # page views out of the trees that they cannot be found by.
     __table_args__ = (
-        Index("ix_events_type", "event_type", "event_id"),
-        Index(
-            "ix_events_user", "user_id", "event_id", postgresql_where=text("user_id IS NOT NULL")
-        ),
-        Index(
-            "ix_events_anonymous",
-            "anonymous_id",
-            postgresql_where=text("anonymous_id IS NOT NULL"),
-        ),
-        Index(
-            "ix_events_session",
-            "session_id",
-            postgresql_where=text("session_id IS NOT NULL"),
-        ),
-        Index(
-            "ix_events_product",
-            "product_id",
-            "event_id",
-            postgresql_where=text("product_id IS NOT NULL"),
+        Index("ix_events_type", "event_type"),
+        *(
+            Index(f"ix_events_{name}", column, postgresql_where=text(f"{column} IS NOT NULL"))
+            for name, column in {
+                "user": "user_id",
+                "anonymous": "anonymous_id",
+                "session": "session_id",
+                "product": "product_id",
+            }.items()
         ),
         {"postgresql_partition_by": "RANGE (event_id)"},
     )

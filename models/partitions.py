@@ -13,6 +13,8 @@ from event_ids import first_id_of
 
 #: Shared by stores and taken alone by a purge: no event is stored into a day while it is sealed.
 STORE_LOCK = 7_301_001
+#: A store asks one thing after the other; it never lets the server wait this long.
+STORE_IDLE = "10s"
 _PARTITION_LOCK = 7_301_002
 _NAME = re.compile(r"events_(\d{4})(\d\d)(\d\d)")
 
@@ -62,8 +64,18 @@ def drop_partition(session: Session, day: date) -> None:
 
 
 def lock_for_store(session: Session) -> None:
-    """Hold off purges until the transaction ends. Stores do not hold off each other."""
-    session.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": STORE_LOCK})
+    """Hold off purges until the transaction ends. Stores do not hold off each other.
+
+    A worker that is frozen in the middle holds rows that every other store waits for: the server
+    ends its transaction after a while.
+    """
+    session.execute(
+        text(
+            "SELECT pg_advisory_xact_lock_shared(:lock), "
+            "set_config('idle_in_transaction_session_timeout', :idle, true)"
+        ),
+        {"lock": STORE_LOCK, "idle": STORE_IDLE},
+    )
 
 
 def lock_for_purge(session: Session) -> None:

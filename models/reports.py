@@ -50,7 +50,14 @@ EXPORT_COLUMNS = (
     "user_agent",
     "context",
 )
-_EXPORTED = {"id": "event_id", "created_at": "occurred_at", "payload": "properties"}
+# JSON stays text: read and written again, it would lose digits of its numbers.
+_EXPORTED = {
+    "id": "event_id",
+    "created_at": "occurred_at",
+    "payload": "CAST(properties AS text)",
+    "items": "CAST(items AS text)",
+    "context": "CAST(context AS text)",
+}
 
 
 @dataclass(frozen=True, slots=True)

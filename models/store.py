@@ -27,6 +27,19 @@ class StoreCounts:
         return self.received - self.stored
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Batches as the statements read them: what each shares, its events in a line, their count."""
+
+    shared: bytes
+    events: bytes
+    count: int
+
+    def as_parameters(self) -> dict[str, str]:
+        """Give the parameters of a statement. Raises UnicodeDecodeError."""
+        return {"shared": self.shared.decode(), "events": self.events.decode()}
+
+
 def _typed(columns: dict[str, str]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in columns.items())
 
@@ -40,9 +53,11 @@ _RECEIVED = f"""
         json_to_recordset(CAST(:shared AS json)) AS ({_typed(BATCH_COLUMNS)}),
         string_to_table(CAST(:events AS text), chr(10))
     ) AS batch({", ".join(BATCH_COLUMNS)}, events)
-    CROSS JOIN LATERAL json_to_recordset(CAST(batch.events AS json)) AS event({_typed(ROW_COLUMNS)})"""
+    CROSS JOIN LATERAL json_to_recordset(CAST(batch.events AS json))
+        AS event({_typed(ROW_COLUMNS)})"""
 
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_list = msgspec.json.Decoder(list[Raw]).decode
 _NO_LIST = Raw(b"{}")
 
 #: Only rows that the insert really returned go on to be counted, so storing a batch again, in any
@@ -50,10 +65,9 @@ _NO_LIST = Raw(b"{}")
 #: one row a day: two workers then never wait for each other's mark.
 STORE: TextClause = text(
     f"""
-WITH received AS MATERIALIZED ({_RECEIVED}
-), stored AS (
-    INSERT INTO events ({", ".join(_COLUMNS)})
-    SELECT {", ".join(_COLUMNS)} FROM received ORDER BY event_id
+WITH stored AS (
+    INSERT INTO events ({", ".join(_COLUMNS)}){_RECEIVED}
+    ORDER BY event_id
     ON CONFLICT (event_id) DO NOTHING
     RETURNING event_type, product_id, quantity, value, items, occurred_at
 ), counted AS ({counts_sql("stored")}
@@ -62,7 +76,7 @@ WITH received AS MATERIALIZED ({_RECEIVED}
     INSERT INTO dirty_days (day)
     SELECT DISTINCT (occurred_at AT TIME ZONE :zone)::date FROM stored
 )
-SELECT (SELECT count(*) FROM received) AS received, (SELECT count(*) FROM stored) AS stored"""
+SELECT count(*) FROM stored"""
 )
 
 _COMPARED = (
@@ -96,13 +110,14 @@ def store_batches(session: Session, batches: Sequence[bytes], *, zone: str) -> S
     """
     if not batches:
         return StoreCounts(received=0, stored=0)
-    row = session.execute(STORE, {**part_batches(batches), "zone": zone}).one()
-    return StoreCounts(received=row.received, stored=row.stored)
+    parts = part_batches(batches)
+    stored = session.execute(STORE, {**parts.as_parameters(), "zone": zone}).scalar_one()
+    return StoreCounts(received=parts.count, stored=stored)
 
 
 def count_conflicting(session: Session, batches: Sequence[bytes]) -> int:
     """Count the events whose id is stored with another content. Worth asking after duplicates."""
-    found = session.execute(CONFLICTING, part_batches(batches))
+    found = session.execute(CONFLICTING, part_batches(batches).as_parameters())
     return int(found.scalar_one())
 
 
@@ -111,25 +126,26 @@ def read_stored_ids(session: Session, event_ids: Sequence[str]) -> set[str]:
     if not event_ids:
         return set()
     found = session.scalars(
-        text("SELECT CAST(event_id AS text) FROM events WHERE event_id = ANY(CAST(:ids AS uuid[]))"),
+        text(
+            "SELECT CAST(event_id AS text) FROM events WHERE event_id = ANY(CAST(:ids AS uuid[]))"
+        ),
         {"ids": list(event_ids)},
     )
     return set(found)
 
 
-def part_batches(batches: Sequence[bytes]) -> dict[str, str]:
+def part_batches(batches: Sequence[bytes]) -> Parts:
     """Part what the batches share from their events, without reading these."""
-    shared, events = [], []
+    shared, lists, count = [], [], 0
     for batch in batches:
         try:
             fields = _read_fields(batch)
-        except msgspec.MsgspecError:
+            events = fields.pop("events")
+            count += len(_read_list(events))
+        except (msgspec.MsgspecError, KeyError):
             # What is no list of events, the database refuses: it becomes a dead letter.
-            fields = {"events": _NO_LIST}
-        # A line may not hold another: clients may write JSON over several.
-        events.append(bytes(fields.pop("events", _NO_LIST)).replace(b"\n", b" "))
+            fields, events = {}, _NO_LIST
         shared.append(fields)
-    return {
-        "shared": msgspec.json.encode(shared).decode(),
-        "events": b"\n".join(events).decode(),
-    }
+        # A line may not hold another: clients may write JSON over several.
+        lists.append(bytes(events).replace(b"\n", b" "))
+    return Parts(shared=msgspec.json.encode(shared), events=b"\n".join(lists), count=count)

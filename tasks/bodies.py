@@ -39,7 +39,7 @@ class _OneTimed(msgspec.Struct):
 
 
 def split_bodies(bodies: Sequence[bytes]) -> list[bytes]:
-    """Make of each event a body of its own, its bytes unchanged. What cannot be read stays whole."""
+    """Make of each event a body of its own, unchanged. What cannot be read stays whole."""
     return [single for body in bodies for single in _split(body)]
 
 

@@ -32,9 +32,12 @@ def _now() -> datetime:
 def drain() -> dict[str, int]:
     """Store what waits in the inbox. The message carries nothing, so losing it costs nothing."""
     here = resources()
-    here.redis.delete(BELL)
     try:
-        return here.drainer.drain().as_dict()
+        result = here.drainer.drain()
+        here.redis.delete(BELL)
+        # What came after the last look found the bell rung: look once more, now that it is not.
+        result.add(here.drainer.drain())
+        return result.as_dict()
     except OperationalError as error:
         # The batches stay pending, and the sweep rings again in a few seconds.
         log.error("store_unavailable", error=str(error.orig).splitlines()[0])
@@ -132,7 +135,7 @@ def purge(days: int | None = None, dry_run: bool = False) -> dict[str, Any] | No
     def work() -> dict[str, Any]:
         done = retention.purge(
             here.engine,
-            days=days or here.settings.retention_days,
+            days=here.settings.retention_days if days is None else days,
             zone=here.settings.report_timezone,
             now=_now(),
             dry_run=dry_run,

@@ -22,6 +22,9 @@ from models.product_metrics import add_counts_sql, counts_sql
 from tasks.aggregate import aggregate_span
 
 CHUNK = 10_000
+#: A purge seals the days up to ID_DAY_MARGIN after the partitions it drops. Today must stay open,
+#: also in a zone where it is still yesterday.
+FEWEST_DAYS = ID_DAY_MARGIN + 1
 PARTITIONS_AHEAD = 7
 
 
@@ -41,6 +44,8 @@ def purge(engine: Engine, *, days: int, zone: str, now: datetime, dry_run: bool 
     Partition by partition, each in a transaction that aggregates the days it touches, seals them,
     adds the counts to the purged counters and drops the partition; a crash leaves whole ones.
     """
+    if days < FEWEST_DAYS:
+        raise ValueError(f"days must be >= {FEWEST_DAYS}, got {days}")
     cutoff = now.astimezone(UTC).date() - timedelta(days=days)
     with transaction(engine) as session:
         old = sorted(day for day in read_partition_days(session) if day < cutoff)
@@ -65,7 +70,7 @@ def _purge_day(session: Session, day: date, *, zone: str, now: datetime, dry_run
     if dry_run:
         return int(session.scalar(text(f"SELECT count(*) FROM {name}")) or 0)
     lock_for_purge(session)
-    # The partition holds events up to ID_DAY_MARGIN days after its own, and the zone may add one.
+    # The partition holds events of up to ID_DAY_MARGIN days before and after its own.
     _seal(
         session,
         day - timedelta(days=ID_DAY_MARGIN),

@@ -9,12 +9,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from event_ids import id_day
 from intake.request import Reading, encode_batch, read_values
 from intake.rows import Rules, Sender
+from models.base import Base
+from models.database import transaction
 from models.events import Event
 from tasks.store import StoreResult, store_bodies
 
@@ -76,7 +79,7 @@ def crafted(*rows: dict[str, Any]) -> bytes:
 def crafted_row(**fields: Any) -> dict[str, Any]:
     """Make a row with what the table needs."""
     return {
-        "event_id": str(uuid.uuid4()).replace("-4", "-8", 1) if "event_id" not in fields else "",
+        "event_id": str(uuid.uuid4()),
         "occurred_at": "2026-03-15T12:00:00Z",
         "event_type": "product_view",
         "event_category": "product",
@@ -88,3 +91,15 @@ def crafted_row(**fields: Any) -> dict[str, Any]:
 def count_events(session: Session) -> int:
     """Count the stored events."""
     return session.scalar(select(func.count()).select_from(Event)) or 0
+
+
+def body(answer: TestResponse) -> Any:
+    """Read the JSON of an answer."""
+    return answer.json
+
+
+def empty(engine: Engine) -> None:
+    """Delete all rows, between two examples of a property."""
+    with transaction(engine) as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(delete(table))

@@ -64,7 +64,8 @@ _payloads = st.one_of(
             '{"a":' + "[" * 400 + "]" * 400 + "}",
             "{" + ",".join(f'"k{n}":{n}' for n in range(500)) + "}",
             "{" + ",".join(f'"k{n}":{n}' for n in range(501)) + "}",
-            r'{"a\u0000":1}', r'{"a":"\u0000"}', r'{"\ud800":1}', '{"a":1,"a":2}', ' { "a" : [ 1 ] } ',
+            r'{"a\u0000":1}', r'{"a":"\u0000"}', r'{"\ud800":1}', '{"a":1,"a":2}',
+            ' { "a" : [ 1 ] } ',
         ]
     ),
 )  # fmt: skip
@@ -90,7 +91,8 @@ _moments = st.one_of(
     st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat).map(json.dumps),
     st.sampled_from(
         [
-            '"2026-03-15T11:00:00"', '"2026-03-15"', '"20260315T110000Z"', '"2026-03-15 11:00+05:30"',
+            '"2026-03-15T11:00:00"', '"2026-03-15"', '"20260315T110000Z"',
+            '"2026-03-15 11:00+05:30"',
             '"9999-12-31T23:59:59-23:59"', '"0001-01-01T00:00:00+23:59"', '"yesterday"',
             "253402300799000", "253402300799001", "1e300", "-5",
         ]
@@ -112,13 +114,14 @@ _items = st.one_of(
 )
 
 _GOOD = {
-    **dict.fromkeys(("event_type", "event_category", "event_action", "source", "device_type"), _names),
-    **dict.fromkeys(("entity_type", "event"), _names),
+    **dict.fromkeys(("event_type", "event_category", "event_action", "event"), _names),
+    **dict.fromkeys(("source", "device_type", "entity_type"), _names),
     **dict.fromkeys(("event_id", "message_id", "messageId", "id", "user_id", "userId"), _ids),
     **dict.fromkeys(("anonymous_id", "session_id", "product_id", "entity_id", "anonymousId"), _ids),
     **dict.fromkeys(("quantity", "value", "duration_ms"), _amounts),
     **dict.fromkeys(("occurred_at", "timestamp", "created_at"), _moments),
-    **dict.fromkeys(("properties", "payload", "metadata", "context", "context_snapshot"), _payloads),
+    **dict.fromkeys(("properties", "payload", "metadata"), _payloads),
+    **dict.fromkeys(("context", "context_snapshot"), _payloads),
     "items": _items,
 }  # fmt: skip
 
@@ -132,7 +135,7 @@ def _field(name: str) -> st.SearchStrategy[tuple[str, str]]:
 _fields = st.one_of(
     st.sampled_from([*_GOOD]), st.sampled_from(["colour", "price", "events", "", "receivedAt"])
 ).flatmap(_field)
-_types = st.one_of(
+_types: st.SearchStrategy[list[tuple[str, str]]] = st.one_of(
     _names.map(lambda text: [("event_type", text)]),
     st.sampled_from(["purchase", "refund", "rate"]).map(
         lambda name: [("event_type", json.dumps(name))]

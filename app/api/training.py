@@ -36,7 +36,7 @@ def retrain(query: dict[str, Any]) -> TrainingRun:
     return run
 
 
-@blueprint.route("/training-runs/<int:run_id>")
+@blueprint.route(f"/training-runs/<int(max={2**63 - 1}):run_id>")
 @blueprint.doc(summary="How a training run is doing", security=[{"admin_token": []}])
 @require_scope("read")
 @blueprint.response(200, TrainingRunAnswer)

@@ -27,7 +27,9 @@ class ProductSchema(Schema):
     product_id = ProductId(required=True)
     name = fields.String(allow_none=True, validate=validate.Length(max=500))
     category = fields.String(allow_none=True, validate=validate.Length(max=200))
-    price = fields.Decimal(allow_none=True, allow_nan=False, validate=validate.Range(0, 10**12))
+    price = fields.Decimal(
+        places=6, allow_none=True, allow_nan=False, validate=validate.Range(0, 10**12)
+    )
     gender = fields.String(allow_none=True, validate=validate.Length(max=100))
     color = fields.String(allow_none=True, validate=validate.Length(max=200))
     material = fields.String(allow_none=True, validate=validate.Length(max=200))
@@ -40,7 +42,9 @@ class ProductSchema(Schema):
 class ProductsRequest(Schema):
     """Products to insert or replace."""
 
-    products = fields.List(fields.Raw(), required=True, validate=validate.Length(1, MAX_PRODUCTS))
+    products = fields.List(
+        fields.Raw(allow_none=True), required=True, validate=validate.Length(1, MAX_PRODUCTS)
+    )
 
 
 class ProductResult(Schema):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from marshmallow import Schema, fields, validate
 
 from intake.contract import MAX_NAME
 
 MAX_EXPORT = 5_000_000
+#: Days that ids can name, with room for the days around them that a report looks at.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 1, 1)
 
 
 class DayQuery(Schema):
     """The day of a report; today by default, in the reporting time zone."""
 
-    date = fields.Date(load_default=None)
+    date = fields.Date(load_default=None, validate=validate.Range(FIRST_DAY, LAST_DAY))
 
 
 class ExportQuery(DayQuery):

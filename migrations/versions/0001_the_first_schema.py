@@ -148,7 +148,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_events_product",
         "events",
-        ["product_id", "event_id"],
+        ["product_id"],
         unique=False,
         postgresql_where=sa.text("product_id IS NOT NULL"),
     )
@@ -159,11 +159,11 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("session_id IS NOT NULL"),
     )
-    op.create_index("ix_events_type", "events", ["event_type", "event_id"], unique=False)
+    op.create_index("ix_events_type", "events", ["event_type"], unique=False)
     op.create_index(
         "ix_events_user",
         "events",
-        ["user_id", "event_id"],
+        ["user_id"],
         unique=False,
         postgresql_where=sa.text("user_id IS NOT NULL"),
     )

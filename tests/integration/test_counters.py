@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from event_types import CATALOGUE
 from models.database import transaction
 from models.product_metrics import COUNTERS, ProductMetrics
-from tests.builders import NOW_MS, store_events
+from tests.builders import NOW_MS, empty, store_events
 
 COUNTED = {name: kind for name, kind in CATALOGUE.items() if kind.counter is not None}
 
@@ -47,9 +47,7 @@ def counters_of(session: Session, product_id: str) -> dict[str, Decimal]:
 def test_each_type_moves_its_counter(
     engine: Engine, session: Session, event_type: str, moved: dict[str, Any]
 ) -> None:
-    store_events(
-        engine, {"event_type": event_type, "product_id": "p", "quantity": 3, "value": 4.5}
-    )
+    store_events(engine, {"event_type": event_type, "product_id": "p", "quantity": 3, "value": 4.5})
 
     assert counters_of(session, "p") == moved
 
@@ -63,7 +61,9 @@ def test_an_event_with_items_counts_for_each_of_them_and_not_for_its_product(
         {"product_id": ""},
     ]
 
-    store_events(engine, {"event_type": "purchase", "product_id": "p", "value": 12.5, "items": items})
+    store_events(
+        engine, {"event_type": "purchase", "product_id": "p", "value": 12.5, "items": items}
+    )
 
     assert counters_of(session, "a") == {"total_sales": 2, "total_revenue": 10}
     assert counters_of(session, "b") == {"total_sales": 1, "total_revenue": Decimal("2.5")}
@@ -139,8 +139,7 @@ def count_by_hand(events: list[dict[str, Any]]) -> dict[str, dict[str, Decimal]]
 def test_the_counters_of_any_events_are_those_counted_by_hand(
     engine: Engine, events: list[dict[str, Any]]
 ) -> None:
-    with transaction(engine) as session:
-        session.execute(text("TRUNCATE product_metrics"))
+    empty(engine)
     store_events(engine, *events)
 
     with transaction(engine) as session:

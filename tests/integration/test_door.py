@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from models.events import Event
 from settings import Settings
 from tasks.ingest import Drainer
+from tests.builders import body
 
 URL = "/api/v1/analytics/events/"
 VIEW = {"event_type": "product_view", "product_id": "p1"}
@@ -48,25 +49,25 @@ def test_one_event_is_answered_with_its_id(post: Post) -> None:
     answer = post(VIEW)
 
     assert answer.status_code == 201
-    assert list(answer.json) == ["event_id"]
+    assert list(body(answer)) == ["event_id"]
 
 
 def test_many_events_are_answered_one_by_one(post: Post) -> None:
     answer = post(VIEW, {"event_type": ""}, VIEW)
 
     assert answer.status_code == 201
-    assert answer.json["events_created"] == 2
-    assert [result["status"] for result in answer.json["results"]] == ["ok", "rejected", "ok"]
-    assert answer.json["event_ids"] == [
-        answer.json["results"][0]["event_id"],
-        answer.json["results"][2]["event_id"],
+    assert body(answer)["events_created"] == 2
+    assert [result["status"] for result in body(answer)["results"]] == ["ok", "rejected", "ok"]
+    assert body(answer)["event_ids"] == [
+        body(answer)["results"][0]["event_id"],
+        body(answer)["results"][2]["event_id"],
     ]
 
 
 def test_a_list_of_one_is_answered_as_a_list(client: FlaskClient) -> None:
     answer = client.post(URL, json={"events": [VIEW]})
 
-    assert answer.json["events_created"] == 1
+    assert body(answer)["events_created"] == 1
 
 
 def test_the_slash_at_the_end_may_be_left_out(client: FlaskClient) -> None:
@@ -77,19 +78,17 @@ def test_a_rejected_event_in_an_item_says_where(post: Post) -> None:
     answer = post({"event_type": "purchase", "items": [{"product_id": "p1", "quantity": -1}]})
 
     check_problem(answer, 422, "invalid")
-    assert list(answer.json["errors"]["items"]["0"]) == ["quantity"]
+    assert list(body(answer)["errors"]["items"]["0"]) == ["quantity"]
 
 
 def test_nothing_acceptable_is_422_with_every_verdict(post: Post) -> None:
     answer = post({"event_type": ""}, {"event_type": "a", "items": [None]})
 
     check_problem(answer, 422, "all_rejected")
-    assert [result["index"] for result in answer.json["results"]] == [0, 1]
+    assert [result["index"] for result in body(answer)["results"]] == [0, 1]
 
 
-def test_a_rejected_event_is_stored_nowhere(
-    post: Post, drainer: Drainer, session: Session
-) -> None:
+def test_a_rejected_event_is_stored_nowhere(post: Post, drainer: Drainer, session: Session) -> None:
     post(VIEW, {"event_type": "", "product_id": "bad"})
 
     assert stored_event(drainer, session).product_id == "p1"
@@ -107,7 +106,11 @@ def test_a_rejected_event_is_stored_nowhere(
         (b'{"event_type":"a","occurred_at":"2001-01-01T00:00:00Z"}', 422, "too_old"),
         (b'{"event_type":"a","occurred_at":"2030-01-01T00:00:00Z"}', 422, "in_future"),
         (b'{"event_type":"a","x":"' + b"x" * 2048 + b'"}', 413, "too_large"),
-        (b'{"events":[' + b",".join([b'{"event_type":"a"}'] * 1001) + b"]}", 413, "too_many_events"),
+        (
+            b'{"events":[' + b",".join([b'{"event_type":"a"}'] * 1001) + b"]}",
+            413,
+            "too_many_events",
+        ),
         (b'{"event_type":"a","x":"' + b"x" * 5_242_880 + b'"}', 413, "request_too_large"),
     ],
 )
@@ -160,12 +163,16 @@ def test_a_packed_body_with_a_fault_is_refused(
     check_problem(answer, status, code)
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain;charset=UTF-8", "application/x+json", ""])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain;charset=UTF-8", "application/x+json", ""]
+)
 def test_json_may_come_as_these_types(client: FlaskClient, kind: str) -> None:
     assert client.post(URL, data=orjson.dumps(VIEW), content_type=kind).status_code == 201
 
 
-@pytest.mark.parametrize("kind", ["text/html", "multipart/form-data; boundary=x", "application/xml"])
+@pytest.mark.parametrize(
+    "kind", ["text/html", "multipart/form-data; boundary=x", "application/xml"]
+)
 def test_other_types_are_refused(client: FlaskClient, kind: str) -> None:
     answer = client.post(URL, data=orjson.dumps(VIEW), content_type=kind)
 
@@ -182,9 +189,7 @@ def test_a_body_of_unknown_length_is_bounded_too(client: FlaskClient) -> None:
     check_problem(answer, 413, "request_too_large")
 
 
-def test_switched_off_it_answers_204_and_keeps_nothing(
-    app_with: AppWith, drainer: Drainer
-) -> None:
+def test_switched_off_it_answers_204_and_keeps_nothing(app_with: AppWith, drainer: Drainer) -> None:
     answer = app_with(analytics_enabled=False).post(URL, json=VIEW)
 
     assert (answer.status_code, answer.data) == (204, b"")

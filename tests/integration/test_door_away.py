@@ -12,6 +12,7 @@ import redis
 from flask.testing import FlaskClient
 
 import inbox
+from tests.builders import body
 from tests.integration.test_door import URL, VIEW, check_problem
 
 AppWith = Callable[..., FlaskClient]
@@ -87,6 +88,6 @@ def test_readiness_says_what_is_missing(app_with: AppWith) -> None:
     answer = client.get("/readyz")
 
     assert answer.status_code == 503
-    assert [check["ok"] for check in answer.json["checks"].values()] == [False, False]
+    assert [check["ok"] for check in body(answer)["checks"].values()] == [False, False]
     assert client.get("/healthz").status_code == 200
     assert client.get("/metrics").status_code == 200

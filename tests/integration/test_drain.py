@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from tests.builders import (
     count_events,
     crafted,
     days_in,
+    empty,
     store,
     store_events,
     uuid7_at,
@@ -62,13 +64,6 @@ def put(client: redis.Redis, *bodies: bytes) -> None:
 def put_raw(client: redis.Redis, body: bytes) -> None:
     """Put a body that cannot be read."""
     inbox.put(client, body, events=1, days=[TODAY])
-
-
-def empty(engine: Engine) -> None:
-    with transaction(engine) as session:
-        session.execute(
-            text("TRUNCATE events, product_metrics, dirty_days, dead_letters, daily_totals")
-        )
 
 
 def snapshot(engine: Engine) -> tuple[Any, ...]:
@@ -99,7 +94,7 @@ def test_any_order_grouping_and_repetition_store_the_same(engine: Engine, data: 
     delivered = data.draw(st.permutations([*events, *repeated]))
     cuts = data.draw(st.lists(st.integers(0, len(delivered)), max_size=4).map(sorted))
     edges = [0, *cuts, len(delivered)]
-    batches = [delivered[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    batches = [delivered[a:b] for a, b in pairwise(edges) if a < b]
     calls = data.draw(st.integers(1, len(batches)))
     empty(engine)
     for start in range(0, len(batches), calls):
@@ -108,9 +103,7 @@ def test_any_order_grouping_and_repetition_store_the_same(engine: Engine, data: 
     assert snapshot(engine) == expected
 
 
-def test_concurrent_drains_count_each_event_once(
-    engine: Engine, redis_client: redis.Redis
-) -> None:
+def test_concurrent_drains_count_each_event_once(engine: Engine, redis_client: redis.Redis) -> None:
     bodies = [body_of(*(view(n) for n in range(start, start + 30))) for start in range(0, 60, 5)]
     put(redis_client, *bodies, *bodies)
     drainers = [
@@ -350,9 +343,7 @@ def test_groups_keep_the_order_and_the_limit(sizes: list[int], max_rows: int) ->
     )
 
 
-def test_storing_nothing_changes_nothing(
-    engine: Engine, session: Session
-) -> None:
+def test_storing_nothing_changes_nothing(engine: Engine, session: Session) -> None:
     result = store_bodies(engine, [], set(), known_days=set(), zone="UTC")
 
     assert result.as_dict() == {"stored": 0, "duplicate": 0, "conflicting": 0, "dead": 0}

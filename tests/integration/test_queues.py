@@ -14,7 +14,10 @@ from tasks import registry
 def celery(settings: Settings) -> Celery:
     """Give a Celery app with our configuration, on the broker of the tests."""
     made = Celery(
-        "tests", broker=settings.celery_broker_url, config_source="celeryconfig", set_as_current=False
+        "tests",
+        broker=settings.celery_broker_url,
+        config_source="celeryconfig",
+        set_as_current=False,
     )
     made.loader.import_default_modules = lambda: None
     return made

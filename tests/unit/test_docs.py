@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import COMMANDS
 from celeryconfig import beat_schedule
+from cli.main import COMMANDS
 from settings import describe_settings
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,9 @@ def test_the_readme_lists_every_setting() -> None:
 def test_every_place_on_the_readme_map_exists() -> None:
     rows = re.search(r"## The map\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)
     assert rows is not None
-    places = re.findall(r"`([^`]+)`", "\n".join(re.findall(r"^\| (`[^|]+)\|", rows[1], re.MULTILINE)))
+    places = re.findall(
+        r"`([^`]+)`", "\n".join(re.findall(r"^\| (`[^|]+)\|", rows[1], re.MULTILINE))
+    )
 
     assert len(places) > 15
     assert [place for place in places if not (ROOT / place).exists()] == []

@@ -63,10 +63,8 @@ def test_a_program_that_ends_is_started_again_after_a_pause_that_grows(supervise
     supervisor = supervise(shell("short", "date +%s.%N >> times; exit 1"), tell=told.append)
     supervisor.restarts = True
     until(lambda: len((tmp_path / "times").read_text().split()) == 3 if told else False)
-    first, second, third = map(float, (tmp_path / "times").read_text().split())
-    assert 0.9 < second - first < 1.8
-    assert 1.9 < third - second < 3.0
-    assert "short ended (exit code 1); starting it again in 1 s" in told[0]
+    pauses = [line.rpartition("starting it again ")[2] for line in told]
+    assert pauses[:2] == ["in 1 s", "in 2 s"]
 
 
 def test_programs_are_stopped_in_their_order_with_their_children(supervise, tmp_path):
@@ -85,11 +83,15 @@ def test_programs_are_stopped_in_their_order_with_their_children(supervise, tmp_
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_program_that_does_not_listen_is_killed_in_time(supervise):
-    supervisor = supervise(shell("deaf", "trap '' TERM; while :; do sleep 1; done", patience_s=0.3))
-    began = time.monotonic()
+def test_a_program_that_does_not_listen_is_killed_in_the_end(supervise, tmp_path):
+    script = "trap '' TERM; touch deaf; while :; do sleep 1; done"
+    supervisor = supervise(shell("deaf", script, patience_s=0.3))
+    until((tmp_path / "deaf").exists)
+    pids = supervisor.pids("deaf")
+
     supervisor.stop()
-    assert 0.2 < time.monotonic() - began < 1.5
+
+    until(lambda: not any(psutil.pid_exists(pid) and is_alive(psutil.Process(pid)) for pid in pids))
 
 
 def test_log_lines_are_handed_on_whole(supervise):

@@ -117,7 +117,9 @@ def test_another_id_becomes_a_uuid8_with_the_events_own_time() -> None:
     assert (id_ms(row.event_id), row.message_id) == (NOW_MS - 5000, "ajs-next-1")
 
 
-@given(st.text(min_size=1, max_size=40).filter(lambda t: "\0" not in t), st.integers(0, 30 * DAY_MS))
+@given(
+    st.text(min_size=1, max_size=40).filter(lambda t: "\0" not in t), st.integers(0, 30 * DAY_MS)
+)
 def test_a_retry_gets_the_same_id_at_whatever_time_it_comes(client_id: str, later_ms: int) -> None:
     fields = {"message_id": client_id, "occurred_at": NOW_MS - DAY_MS}
 
