@@ -34,6 +34,10 @@ BLUEPRINTS = (
 )
 
 
+#: What any request may send; the ingestion door has a bound of its own.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+
+
 class ProblemApi(Api):
     """flask-smorest with problem documents as error answers."""
 
@@ -51,6 +55,7 @@ def create_app(
     app = Flask("millrace", static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=max(MAX_BODY_BYTES, settings.max_request_bytes),
         SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options("web"),
         API_TITLE="Millrace",

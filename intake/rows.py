@@ -136,7 +136,10 @@ def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
     )
     occurred_ms = _judge_time(given_ms, event_id, client_id, sender.received_ms, rules)
     event.event_id = event_id
-    event.message_id = None if client_id == event_id else client_id
+    # The client's own text is kept where the id does not show it.
+    event.message_id = next(
+        (text for text in (_text(event.message_id), client_id) if text and text != event_id), None
+    )
     event.occurred_at = format_ms(occurred_ms)
     event.event_type = kind
     event.event_category = event.event_category or category

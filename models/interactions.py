@@ -99,12 +99,13 @@ SELECT coalesce(item.product_id, e.product_id) AS product_id, e.weight, e.occurr
     e.event_type = 'purchase' AS bought
 FROM (
     SELECT product_id, items, event_type, occurred_at, {_RATED} AS weight FROM events
-    WHERE {column} = :person AND event_id >= CAST(:low AS uuid) AND event_type IN ({_TYPES})
-    ORDER BY event_id DESC LIMIT :limit
+    WHERE {column} = :person AND event_type IN ({_TYPES}) AND occurred_at >= :since
+        AND (event_id >= CAST(:low AS uuid) OR event_id < CAST(:undated AS uuid))
+    ORDER BY occurred_at DESC LIMIT :limit
 ) AS e LEFT JOIN LATERAL jsonb_to_recordset(e.items) AS item(product_id text) ON true
 WHERE coalesce(item.product_id, e.product_id) IS NOT NULL
 ORDER BY e.occurred_at DESC"""
         ),
-        {"person": person, "low": low, "limit": limit},
+        {"person": person, "since": since, "low": low, "undated": UNDATED_END, "limit": limit},
     )
     return [Line(row.product_id, float(row.weight), row.occurred_at, row.bought) for row in rows]

@@ -17,6 +17,7 @@ from models.daily_aggregates import (
     count_types_sql,
     day_bounds,
     events_of_days_sql,
+    read_sealed_through,
 )
 from models.daily_product_metrics import DailyProductMetrics, count_products_by_day_sql
 from models.dirty_days import DirtyDay
@@ -79,8 +80,18 @@ def read_day(session: Session, day: date, *, zone: str) -> Figures:
     return _from_events(session, day, zone=zone)
 
 
-def read_people(session: Session, first: date, last: date, *, zone: str) -> tuple[int, int]:
-    """Count the different users, and the different anonymous ids without a user, of some days."""
+def read_people(session: Session, first: date, last: date, *, zone: str) -> tuple[int, int] | None:
+    """Count the different users, and the different anonymous ids without a user, of some days.
+
+    One purged day is answered from its total. Of several nobody can tell any more who came on
+    more than one of them: None.
+    """
+    sealed = read_sealed_through(session)
+    if sealed is not None and first <= sealed:
+        if first != last:
+            return None
+        total = session.get(DailyTotal, first)
+        return (total.unique_users, total.unique_anonymous) if total else (0, 0)
     row = session.execute(
         text(
             "SELECT count(DISTINCT user_id), count(DISTINCT anonymous_id) "

@@ -49,10 +49,12 @@ def active_users(query: dict[str, Any]) -> dict[str, Any]:
     day = query["date"] or _today()
     answer: dict[str, Any] = {"date": day, "source": "events"}
     for name, (first, last) in periods_of(day).items():
-        users, anonymous = read_people(
-            current_session(), first, last, zone=state().settings.report_timezone
-        )
-        answer[name] = {"users": users, "anonymous": anonymous, "total": users + anonymous}
+        people = read_people(current_session(), first, last, zone=state().settings.report_timezone)
+        answer[name] = people and {
+            "users": people[0],
+            "anonymous": people[1],
+            "total": sum(people),
+        }
     return answer
 
 

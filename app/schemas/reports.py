@@ -70,7 +70,9 @@ class ActiveUsers(Schema):
     """People seen on a day, and in the 7 and 30 days that end with it."""
 
     date = fields.Date()
-    day = fields.Nested(People)
-    week = fields.Nested(People)
-    month = fields.Nested(People)
+    day = fields.Nested(People, allow_none=True)
+    week = fields.Nested(People, allow_none=True)
+    month = fields.Nested(
+        People, allow_none=True, metadata={"description": "null when a part of it is purged"}
+    )
     source = fields.String(data_key="from", metadata={"description": "aggregates or events"})

@@ -107,6 +107,14 @@ def test_a_body_without_products_is_refused(
     assert answer.mimetype == "application/problem+json"
 
 
+def test_a_body_beyond_the_bound_is_refused(client: FlaskClient, admin: Headers) -> None:
+    body = b'{"products":[{"product_id":"' + b"p" * 17_000_000 + b'"}]}'
+
+    answer = client.post(URL, data=body, content_type="application/json", headers=admin)
+
+    check_problem(answer, 413, "request_entity_too_large")
+
+
 def test_a_body_nested_without_end_is_refused(client: FlaskClient, admin: Headers) -> None:
     answer = client.post(URL, data=b"[" * 100_000, content_type="application/json", headers=admin)
 

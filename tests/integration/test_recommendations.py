@@ -152,6 +152,23 @@ def test_an_event_stored_now_changes_the_next_list(client: FlaskClient, engine: 
     assert before[0] not in shown(client.get(f"{URL}/user/u"))
 
 
+def test_events_whose_ids_carry_no_time_are_part_of_the_history(
+    client: FlaskClient, engine: Engine
+) -> None:
+    catalogue(engine, *numbered(3))
+    store_events(
+        engine,
+        {
+            "event_type": "product_view",
+            "product_id": "p000",
+            "user_id": "u",
+            "message_id": "no time",
+        },
+    )
+
+    assert "p000" not in shown(client.get(f"{URL}/user/u"))
+
+
 @pytest.mark.parametrize(
     "query", ["popular?n=0", "popular?n=101", "product/p?method=magic", "user/u?exclude_seen=maybe"]
 )

@@ -100,6 +100,13 @@ def test_a_clients_uuid7_is_kept() -> None:
     assert row_of(event_id=event_id, occurred_at=NOW_MS - DAY_MS).event_id == event_id
 
 
+def test_a_message_id_beside_an_event_id_is_kept() -> None:
+    event_id = uuid7_at(NOW_MS - 1000)
+
+    assert row_of(event_id=event_id, message_id="order 7").message_id == "order 7"
+    assert row_of(message_id=event_id).message_id is None
+
+
 def test_a_uuid7_far_from_its_events_time_is_made_anew() -> None:
     event_id = uuid7_at(NOW_MS)
     occurred_ms = NOW_MS - DAY_MS - 1
