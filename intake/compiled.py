@@ -1,4 +1,4 @@
-"""The fast reader of one event: a msgspec struct built from the marshmallow contract at import.
+"""The fast reader of one event: msgspec structs built from the marshmallow contract at import.
 
 It accepts a subset of what the contract accepts, with the same result (a property test holds
 that); whatever it refuses is read again by the contract, which has the last word.
@@ -36,13 +36,19 @@ def _range(field: fields.Field[Any]) -> Meta:
     return Meta(ge=rule.min, le=rule.max)
 
 
-def _type_of(field: fields.Field[Any]) -> Any:
-    """Give the msgspec type that accepts a part of what a field accepts, unchanged."""
+def _type_of(field: fields.Field[Any], item: Any, *, loose: bool) -> Any:
+    """Give the msgspec type that accepts a part of what a field accepts.
+
+    The strict types accept only what can be stored unchanged; the loose ones numbers for
+    identifiers and empty texts for none, too.
+    """
+    shortest = 0 if loose else 1
     match field:
         case Identifier():
-            return Annotated[str, Meta(max_length=MAX_ID)] | _WHOLE
+            text = Annotated[str, Meta(min_length=shortest, max_length=MAX_ID)]
+            return text | _WHOLE if loose else text
         case Name():
-            return Annotated[str, Meta(max_length=MAX_NAME)]
+            return Annotated[str, Meta(min_length=shortest, max_length=MAX_NAME)]
         case Payload():
             return Raw
         case Moment():
@@ -52,12 +58,11 @@ def _type_of(field: fields.Field[Any]) -> Any:
         case fields.Float():
             return Annotated[float, _range(field)]
         case fields.List():
-            return Annotated[list[FastItem], Meta(max_length=MAX_ITEMS)]  # type: ignore[valid-type]
+            return Annotated[list[item], Meta(min_length=shortest, max_length=MAX_ITEMS)]
     raise TypeError(f"no fast type for {field!r}")
 
 
-def _optional(field: fields.Field[Any]) -> Any:
-    kind = _type_of(field)
+def _optional(kind: Any) -> Any:
     # msgspec cannot tell raw JSON from null: a raw null is looked for by the reader.
     return kind if kind is Raw else kind | None
 
@@ -65,31 +70,44 @@ def _optional(field: fields.Field[Any]) -> Any:
 def _struct(
     name: str,
     schema: type[Any],
+    *,
+    loose: bool,
+    item: Any = None,
     synonyms: tuple[str, ...] = (),
     bases: tuple[type[msgspec.Struct], ...] = (),
 ) -> Any:
     """Build a struct with the fields of a schema; a field it does not name is refused."""
     declared = schema._declared_fields
-    members: list[Any] = [
-        (key, _type_of(field)) if field.required else (key, _optional(field), None)
-        for key, field in sorted(declared.items(), key=lambda pair: not pair[1].required)
-    ]
-    members += [
-        (synonym, _optional(declared[FIELD_SYNONYMS[synonym]]), None) for synonym in synonyms
-    ]
+    kinds = {key: _type_of(field, item, loose=loose) for key, field in declared.items()}
+    kinds |= {synonym: kinds[FIELD_SYNONYMS[synonym]] for synonym in synonyms}
+    required = {key for key, field in declared.items() if field.required}
+    members: list[Any] = [(key, kinds[key]) for key in kinds if key in required]
+    members += [(key, _optional(kinds[key]), None) for key in kinds if key not in required]
     return msgspec.defstruct(
         name, members, bases=bases, forbid_unknown_fields=True, omit_defaults=True, gc=False
     )
 
 
-FastItem = _struct("FastItem", ItemSchema)
+def _event_decoder(*, loose: bool) -> msgspec.json.Decoder[Any]:
+    item = _struct("FastItem", ItemSchema, loose=loose)
+    return msgspec.json.Decoder(
+        _struct(
+            "FastEvent", EventSchema, loose=loose, item=item, synonyms=FAST_SYNONYMS, bases=(Row,)
+        )
+    )
+
+
 #: Synonyms worth the fast way: what the SDKs of the native API send.
 FAST_SYNONYMS = ("timestamp", "payload", "metadata")
-FastEvent = _struct("FastEvent", EventSchema, FAST_SYNONYMS, bases=(Row,))
 
 _NUL = b"\\u0000"
 _BRACE, _NULL = ord("{"), ord("n")
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(FastEvent)
+_read_strictly = _event_decoder(loose=False).decode
+_read_loosely = _event_decoder(loose=True).decode
+_IDENTIFIERS = [
+    name for name, field in EventSchema._declared_fields.items() if isinstance(field, Identifier)
+]
+_NAMES = [name for name, field in EventSchema._declared_fields.items() if isinstance(field, Name)]
 
 
 def read_fast(raw: bytes) -> Any | None:
@@ -100,30 +118,63 @@ def read_fast(raw: bytes) -> Any | None:
     if _NUL in raw:
         return None
     try:
-        event = _decoder.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
+        event = _read_strictly(raw)
+    except RecursionError:
         return None
-    if not event.event_type:
-        return None
+    except msgspec.MsgspecError:
+        event = _read_otherwise(raw)
+        if event is None:
+            return None
     if event.timestamp is not None:
         if event.occurred_at is not None:
             return None
-        event.occurred_at = event.timestamp
-        event.timestamp = None
-    for synonym in (event.payload, event.metadata):
-        if synonym is not None:
-            if event.properties is not None:
-                return None
-            event.properties = synonym
-    event.payload = event.metadata = None
-    is_short = len(raw) <= MAX_RAW_BYTES
-    for name in ("properties", "context"):
-        payload = getattr(event, name)
-        if payload is None or (is_short and is_plain(payload)):
-            continue
-        first = memoryview(payload)[0]
-        if first == _NULL:
-            setattr(event, name, None)
-        elif first != _BRACE or not is_within_bounds(payload):
+        event.occurred_at, event.timestamp = event.timestamp, None
+    if event.payload is not None:
+        if event.properties is not None:
             return None
+        event.properties, event.payload = event.payload, None
+    if event.metadata is not None:
+        if event.properties is not None:
+            return None
+        event.properties, event.metadata = event.metadata, None
+    is_short = len(raw) <= MAX_RAW_BYTES
+    if event.properties is not None and not (is_short and is_plain(event.properties)):
+        if not _is_sound(event.properties):
+            return None
+        event.properties = _without_null(event.properties)
+    if event.context is not None and not (is_short and is_plain(event.context)):
+        if not _is_sound(event.context):
+            return None
+        event.context = _without_null(event.context)
     return event
+
+
+def _read_otherwise(raw: bytes) -> Any | None:
+    """Read an event with numbers as identifiers or with empty texts, and make it as the others."""
+    try:
+        event = _read_loosely(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    for name in _NAMES:
+        setattr(event, name, getattr(event, name) or None)
+    if event.event_type is None:
+        return None
+    for name in _IDENTIFIERS:
+        setattr(event, name, _as_text(getattr(event, name)))
+    for item in event.items or ():
+        item.product_id = _as_text(item.product_id)
+    event.items = event.items or None
+    return event
+
+
+def _as_text(value: str | int | None) -> str | None:
+    return str(value) if type(value) is int else value or None  # type: ignore[return-value]
+
+
+def _is_sound(payload: Raw) -> bool:
+    first = memoryview(payload)[0]
+    return first == _NULL or (first == _BRACE and is_within_bounds(payload))
+
+
+def _without_null(payload: Raw) -> Raw | None:
+    return None if memoryview(payload)[0] == _NULL else payload

@@ -86,8 +86,7 @@ class Rules:
 
     def oldest_ms(self, now_ms: int) -> int:
         """Give the oldest time that is accepted: retention less a margin, from midnight UTC."""
-        days = self.retention_days - RETENTION_MARGIN_DAYS
-        return now_ms - now_ms % DAY_MS - days * DAY_MS
+        return _oldest_ms(now_ms, self.retention_days)
 
 
 class Rejected(Exception):
@@ -113,7 +112,8 @@ def resolve_type(name: str) -> tuple[str, str, str]:
 def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
     """Complete a checked event, which becomes its row. Raises Rejected.
 
-    What the client sent stays where it is: a copy would take as long as all else together.
+    What the client sent stays where it is: a copy would take as long as all else together. Its
+    texts are texts, and none is empty.
     """
     kind, category, action = resolve_type(event.event_type)
     if rules.strict_types and kind not in CATALOGUE:
@@ -127,7 +127,7 @@ def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
         raise Rejected(
             "invalid", "occurred_at: " + str(error), {"occurred_at": [str(error)]}
         ) from None
-    client_id = _text(event.event_id) or _text(event.message_id)
+    client_id = event.event_id or event.message_id
     event_id = make_event_id(
         client_id or _idempotent_id(sender, index),
         key_id=sender.key_id,
@@ -135,25 +135,22 @@ def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
         received_ms=sender.received_ms,
     )
     occurred_ms = _judge_time(given_ms, event_id, client_id, sender.received_ms, rules)
-    event.event_id = event_id
     # The client's own text is kept where the id does not show it.
-    event.message_id = next(
-        (text for text in (_text(event.message_id), client_id) if text and text != event_id), None
-    )
+    if event.message_id is None:
+        event.message_id = client_id
+    if event.message_id == event_id:
+        event.message_id = None
+    event.event_id = event_id
     event.occurred_at = format_ms(occurred_ms)
     event.event_type = kind
-    event.event_category = event.event_category or category
-    event.event_action = event.event_action or action
-    event.user_id = sender.user_id or _text(event.user_id)
-    event.anonymous_id = _text(event.anonymous_id) or sender.anonymous_id
-    event.session_id = _text(event.session_id)
-    event.source = event.source or None
-    event.device_type = event.device_type or None
-    event.product_id = _text(event.product_id)
-    event.entity_type = event.entity_type or None
-    event.entity_id = _text(event.entity_id)
-    if event.items is not None:
-        event.items = _items(event.items)
+    if event.event_category is None:
+        event.event_category = category
+    if event.event_action is None:
+        event.event_action = action
+    if sender.user_id is not None:
+        event.user_id = sender.user_id
+    if event.anonymous_id is None:
+        event.anonymous_id = sender.anonymous_id
     if kind in VALUED and event.value is None and event.items is None and event.properties:
         _find_value(event)
     return event
@@ -186,7 +183,7 @@ def _judge_time(
         raise Rejected(
             "in_future", f"occurred_at is more than a day ahead of {format_ms(now_ms)}, our time"
         )
-    if occurred_ms < rules.oldest_ms(now_ms):
+    if occurred_ms < _oldest_ms(now_ms, rules.retention_days):
         raise Rejected(
             "too_old",
             f"occurred_at {format_ms(occurred_ms)} is older than "
@@ -195,19 +192,10 @@ def _judge_time(
     return now_ms if occurred_ms > now_ms + CLAMP_AHEAD_MS else occurred_ms
 
 
-def _text(value: str | int | None) -> str | None:
-    if value is None or type(value) is str:
-        return value or None
-    return str(value)
-
-
-def _items(items: Any) -> Any:
-    if not items:
-        return None
-    for item in items:
-        if not isinstance(item, dict):
-            item.product_id = _text(item.product_id)
-    return items
+# All events of a batch came at the same time.
+@lru_cache(maxsize=256)
+def _oldest_ms(now_ms: int, retention_days: int) -> int:
+    return now_ms - now_ms % DAY_MS - (retention_days - RETENTION_MARGIN_DAYS) * DAY_MS
 
 
 _AMOUNTS = {
