@@ -11,10 +11,11 @@ from typing import Any
 
 import jwt
 import structlog
-from flask import Request, current_app, request
+from flask import current_app, request
 from marshmallow import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.wrappers import Request
 
 from app.database import current_session
 from app.errors import Problem

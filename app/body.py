@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 from app.errors import Problem
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.wrappers import Response
 
 log = structlog.get_logger()
 
@@ -73,27 +74,25 @@ def http_problem(error: HTTPException) -> Problem:
     return Problem(status, code, detail, headers=headers, **more)
 
 
+def error_response(error: Exception) -> Response:
+    """Answer any error of a view with a problem document."""
+    match error:
+        case Problem():
+            return problem_response(error)
+        case HTTPException():
+            return problem_response(http_problem(error))
+        case RecursionError():
+            return problem_response(Problem(400, "bad_request", "the body is nested too deeply"))
+    log.error("request_failed", error=type(error).__name__, exc_info=error)
+    return problem_response(
+        Problem(500, "internal_error", "something went wrong here; the log has the details")
+    )
+
+
 def register_errors(app: Flask) -> None:
     """Answer every error of the app with a problem document."""
-
-    @app.errorhandler(Problem)
-    def _problem(problem: Problem) -> Response:
-        return problem_response(problem)
-
-    @app.errorhandler(HTTPException)
-    def _http(error: HTTPException) -> Response:
-        return problem_response(http_problem(error))
-
-    @app.errorhandler(RecursionError)
-    def _too_deep(error: RecursionError) -> Response:
-        return problem_response(Problem(400, "bad_request", "the body is nested too deeply"))
-
-    @app.errorhandler(Exception)
-    def _unexpected(error: Exception) -> Response:
-        log.exception("request_failed", error=type(error).__name__)
-        return problem_response(
-            Problem(500, "internal_error", "something went wrong here; the log has the details")
-        )
+    for kind in (Problem, HTTPException, Exception):
+        app.register_error_handler(kind, error_response)
 
 
 def refuse_nul() -> None:

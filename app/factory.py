@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from flask import Flask, Response
+from flask import Flask
 from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
 
 import inbox
 from app.api import health, products, recommendations, reports, training
@@ -17,6 +18,7 @@ from app.champion import ChampionHolder
 from app.database import db
 from app.doors import native
 from app.errors import http_problem, problem_response, refuse_nul, register_errors
+from app.lane import IngestionLane
 from app.sink import Sink
 from app.state import State
 from intake.rows import Rules
@@ -54,7 +56,6 @@ def create_app(
     configure_logs(settings.log_level)
     app = Flask("millrace", static_folder=None)
     app.config.update(
-        SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=max(MAX_BODY_BYTES, settings.max_request_bytes),
         SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options("web"),
@@ -71,6 +72,7 @@ def create_app(
         api.register_blueprint(blueprint)
     register_errors(app)
     app.before_request(refuse_nul)
+    app.wsgi_app = IngestionLane(app.wsgi_app, app.extensions["millrace"])  # type: ignore[method-assign]
     return app
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 MAX_USER_AGENT = 512
 

@@ -6,6 +6,7 @@ that); whatever it refuses is read again by the contract, which has the last wor
 
 from __future__ import annotations
 
+import types
 from typing import Annotated, Any
 
 import msgspec
@@ -88,12 +89,10 @@ def _struct(
     )
 
 
-def _event_decoder(*, loose: bool) -> msgspec.json.Decoder[Any]:
+def _event_struct(*, loose: bool) -> Any:
     item = _struct("FastItem", ItemSchema, loose=loose)
-    return msgspec.json.Decoder(
-        _struct(
-            "FastEvent", EventSchema, loose=loose, item=item, synonyms=FAST_SYNONYMS, bases=(Row,)
-        )
+    return _struct(
+        "FastEvent", EventSchema, loose=loose, item=item, synonyms=FAST_SYNONYMS, bases=(Row,)
     )
 
 
@@ -102,8 +101,12 @@ FAST_SYNONYMS = ("timestamp", "payload", "metadata")
 
 _NUL = b"\\u0000"
 _BRACE, _NULL = ord("{"), ord("n")
-_read_strictly = _event_decoder(loose=False).decode
-_read_loosely = _event_decoder(loose=True).decode
+_StrictEvent = _event_struct(loose=False)
+_read_strictly = msgspec.json.Decoder(_StrictEvent).decode
+_read_loosely = msgspec.json.Decoder(_event_struct(loose=True)).decode
+_EventList: Any = types.GenericAlias(list, _StrictEvent)
+_FastRequest: Any = msgspec.defstruct("FastRequest", [("events", _EventList)], gc=False)
+_read_all = msgspec.json.Decoder(_FastRequest).decode
 _IDENTIFIERS = [
     name for name, field in EventSchema._declared_fields.items() if isinstance(field, Identifier)
 ]
@@ -125,6 +128,29 @@ def read_fast(raw: bytes) -> Any | None:
         event = _read_otherwise(raw)
         if event is None:
             return None
+    return _settle(event, is_short=len(raw) <= MAX_RAW_BYTES)
+
+
+def read_all_fast(body: bytes, *, longest: int) -> list[Any] | None:
+    """Read the events of a whole request at once; None when one of them needs a look by itself.
+
+    `longest` is the length of its longest event. Most requests hold usual events only, and reading
+    them together takes two thirds of the time.
+    """
+    if longest > MAX_RAW_BYTES or _NUL in body:
+        return None
+    try:
+        events: list[Any] = _read_all(body).events
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    for event in events:
+        if _settle(event, is_short=True) is None:
+            return None
+    return events
+
+
+def _settle(event: Any, *, is_short: bool) -> Any | None:
+    """Put what stands under other names into its place; None when only the contract can judge."""
     if event.timestamp is not None:
         if event.occurred_at is not None:
             return None
@@ -137,7 +163,6 @@ def read_fast(raw: bytes) -> Any | None:
         if event.properties is not None:
             return None
         event.properties, event.metadata = event.metadata, None
-    is_short = len(raw) <= MAX_RAW_BYTES
     if event.properties is not None and not (is_short and is_plain(event.properties)):
         if not _is_sound(event.properties):
             return None

@@ -13,7 +13,7 @@ import orjson
 from marshmallow import ValidationError
 from msgspec import Raw
 
-from intake.compiled import read_fast
+from intake.compiled import read_all_fast, read_fast
 from intake.contract import load_event, messages_of
 from intake.moment import format_ms
 from intake.payload import MAX_DEPTH
@@ -80,9 +80,13 @@ def read_request(body: bytes, *, sender: Sender, rules: Rules) -> Reading:
             "send them in parts",
         )
     reading = Reading(single=single)
-    for index, raw in enumerate(events):
+    # Either the events as they were read together, or their texts, to be read one by one.
+    for index, event in enumerate(_read_together(body, events, single, rules) or events):
         try:
-            row = _read_one(raw, sender=sender, rules=rules, index=index)
+            if isinstance(event, Row):
+                row = make_row(event, sender=sender, rules=rules, index=index)
+            else:
+                row = _read_one(event, sender=sender, rules=rules, index=index)
         except Rejected as verdict:
             reading.results.append(_rejection(index, verdict))
             continue
@@ -158,6 +162,17 @@ def _write_again(event: Any) -> bytes:
         return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
         return json.dumps(event).encode()
+
+
+def _read_together(
+    body: bytes, events: Sequence[Raw | bytes], single: bool, rules: Rules
+) -> list[Any] | None:
+    longest = max(len(memoryview(event)) for event in events)
+    if single or longest > rules.max_event_bytes:
+        return None
+    together = read_all_fast(body, longest=longest)
+    # An object may name its events twice; then they were counted from one list and read as another.
+    return together if together is not None and len(together) == len(events) else None
 
 
 def _read_one(raw: Raw | bytes, *, sender: Sender, rules: Rules, index: int) -> Row:

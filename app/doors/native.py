@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import request
 from flask_smorest import Blueprint
+from werkzeug.wrappers import Request, Response
 
 from app.auth import KeysNotLoadedError, read_jwt_user, read_write_key
 from app.body import check_content_type, read_body
@@ -23,7 +24,11 @@ blueprint = Blueprint("ingestion", __name__, description="Send events")
 _BODY_STATUS = {"too_many_events": 413, "empty": 422}
 
 
-@blueprint.route("/api/v1/analytics/events/", methods=["POST"], strict_slashes=False)
+#: The path with and without its last slash.
+PATHS = ("/api/v1/analytics/events/", "/api/v1/analytics/events")
+
+
+@blueprint.route(PATHS[0], methods=["POST"], strict_slashes=False)
 @blueprint.doc(
     summary='Send one event, or a list of them as {"events": […]}',
     requestBody={"content": {"application/json": {"schema": EventSchema}}, "required": True},
@@ -45,10 +50,14 @@ _BODY_STATUS = {"too_many_events": 413, "empty": 422}
 )
 def post_events() -> Response:
     """Accept the events of one request, each judged by itself."""
-    here = state()
+    return answer_events(request, state())
+
+
+def answer_events(request: Request, here: State) -> Response:
+    """Answer one request of the native door. Raises Problem."""
     if not here.settings.analytics_enabled:
         return Response(status=204)
-    sender = read_sender(here)
+    sender = read_sender(request, here)
     check_content_type(request)
     body = read_body(request, max_bytes=here.settings.max_request_bytes)
     try:
@@ -61,10 +70,10 @@ def post_events() -> Response:
     return Response(orjson.dumps(_answer(reading)), status=201, mimetype="application/json")
 
 
-def read_sender(here: State) -> Sender:
+def read_sender(request: Request, here: State) -> Sender:
     """Gather what all events of the request share, and check its credentials."""
     settings = here.settings
-    key_id = check_write_key(here)
+    key_id = check_write_key(request, here)
     address = read_address(request, trusted_proxies=settings.trusted_proxies)
     return Sender(
         received_ms=here.now_ms(),
@@ -72,14 +81,14 @@ def read_sender(here: State) -> Sender:
         user_id=read_jwt_user(
             request, secret=settings.jwt_secret, algorithms=settings.jwt_algorithms.split(",")
         ),
-        anonymous_id=_header("X-Client-ANON-ID"),
-        idempotency_key=_header("Idempotency-Key"),
+        anonymous_id=_header(request, "X-Client-ANON-ID"),
+        idempotency_key=_header(request, "Idempotency-Key"),
         ip_address=anonymise_address(address, mode=settings.ip_mode),
         user_agent=read_user_agent(request),
     )
 
 
-def check_write_key(here: State) -> str:
+def check_write_key(request: Request, here: State) -> str:
     """Give the id of the request's write key, the empty text without one. Raises Problem."""
     key = read_write_key(request)
     if key is None:
@@ -132,7 +141,7 @@ def _nothing_accepted(reading: Reading) -> Problem:
     return Problem(status, verdict["reason"], verdict["detail"], **more)
 
 
-def _header(name: str) -> str | None:
+def _header(request: Request, name: str) -> str | None:
     value = request.headers.get(name, "").strip()
     if len(value) > MAX_ID or "\0" in value:
         raise Problem(400, "bad_header", f"{name} may have {MAX_ID} characters, got {len(value)}")

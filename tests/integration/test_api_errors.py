@@ -87,5 +87,6 @@ def test_every_task_that_the_app_sends_is_registered() -> None:
                 ):
                     sent.add(name)
 
+    celery_app.loader.import_default_modules()
     assert sent == {"ingest.drain", "train.run"}
     assert sent <= set(celery_app.tasks)
