@@ -13,6 +13,7 @@ import orjson
 from marshmallow import ValidationError
 from msgspec import Raw
 
+from intake.brackets import split_by_brackets
 from intake.compiled import read_all_fast, read_fast
 from intake.contract import load_event, messages_of
 from intake.moment import format_ms
@@ -128,7 +129,8 @@ def _split(body: bytes) -> tuple[Sequence[Raw | bytes], bool]:
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, RecursionError) as error:
-        events = _split_leniently(body)
+        events = split_by_brackets(body) if isinstance(error, RecursionError) else None
+        events = events or _split_leniently(body)
         if events is None:
             raise BodyError("not_json", f"the body is not JSON: {error}") from None
         return events, False

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from celery import Task
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 import inbox
 from tasks import aggregate, jobs, retention, train
@@ -38,9 +38,10 @@ def drain() -> dict[str, int]:
         # What came after the last look found the bell rung: look once more, now that it is not.
         result.add(here.drainer.drain())
         return result.as_dict()
-    except OperationalError as error:
-        # The batches stay pending, and the sweep rings again in a few seconds.
-        log.error("store_unavailable", error=str(error.orig).splitlines()[0])
+    except DBAPIError as error:
+        # Not the data's fault: that would be a dead letter. The batches stay pending, and the sweep
+        # rings again in a few seconds.
+        log.error("store_unavailable", error=str(error.orig).partition("\n")[0])
         return {}
 
 
