@@ -142,9 +142,9 @@ def test_packed_bodies_are_unpacked(
 @pytest.mark.parametrize(
     ("body", "encoding", "status", "code"),
     [
-        (gzip.compress(b" " * 6_000_000), "gzip", 413, "request_too_large"),
-        (gzip.compress(orjson.dumps(VIEW))[:-4], "gzip", 400, "bad_encoding"),
-        (gzip.compress(orjson.dumps(VIEW)) + b"more", "gzip", 400, "bad_encoding"),
+        (gzip.compress(b" " * 6_000_000, mtime=0), "gzip", 413, "request_too_large"),
+        (gzip.compress(orjson.dumps(VIEW), mtime=0)[:-4], "gzip", 400, "bad_encoding"),
+        (gzip.compress(orjson.dumps(VIEW), mtime=0) + b"more", "gzip", 400, "bad_encoding"),
         (orjson.dumps(VIEW), "gzip", 400, "bad_encoding"),
         (orjson.dumps(VIEW), "br", 415, "unsupported_encoding"),
         (b"", "gzip", 400, "bad_encoding"),
