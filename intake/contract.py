@@ -187,6 +187,8 @@ def load_event(data: Any) -> dict[str, Any]:
     loaded: dict[str, Any] = SCHEMA.load(data)
     if not loaded.get("event_type"):
         raise ValidationError({"event_type": ["Missing data for required field."]})
+    if not loaded.get("items"):
+        loaded.pop("items", None)
     return {name: value for name, value in loaded.items() if value is not None}
 
 
