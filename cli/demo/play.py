@@ -23,6 +23,7 @@ from cli.demo.summary import Story
 from cli.stack import Stack
 from datasets import Dataset
 from models.database import make_engine, transaction
+from models.product_metrics import COUNTERS
 from tasks.aggregate import aggregate_dirty
 
 STORE_PATIENCE_S = 600.0
@@ -171,18 +172,7 @@ def _train(console: Console, shop: Shop, dataset: Dataset) -> dict[str, Any]:
 
 def _read_sums(engine: Engine) -> dict[str, Any]:
     """Read the sums of all counters, and the number of events, from the database."""
-    names = (
-        "total_impressions",
-        "total_views",
-        "total_clicks",
-        "total_favorites",
-        "total_cart_additions",
-        "total_cart_removals",
-        "total_sales",
-        "total_revenue",
-        "rating_count",
-    )
-    sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in names)
+    sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in COUNTERS)
     with transaction(engine) as session:
         row = session.execute(text(f"SELECT {sums} FROM product_metrics")).one()
         events = session.scalar(text("SELECT count(*) FROM events"))
