@@ -135,8 +135,9 @@ def _print_days(console: Console, story: Story, days: list[tuple[date, int]]) ->
             level = value / top * height - (row - 1)
             cells.append(BARS[max(0, min(8, round(level * 8)))])
         console.print("  " + "".join(cells), style="cyan")
-    end = f"{last:%d %b %Y}"
-    console.print(f"  {first:%d %b %Y}{end:>{max(1, len(columns) - 11)}}", style="dim")
+    begin, end = f"{first:%d %b %Y}", f"{last:%d %b %Y}"
+    gap = max(3, len(columns) - len(begin) - len(end))
+    console.print(f"  {begin}{' ' * gap}{end}", style="dim")
 
 
 def _print_top(console: Console, top: list[Any]) -> None:
@@ -189,6 +190,9 @@ def _print_customer(console: Console, story: Story, customer: str | None) -> Non
 
 def _print_list(console: Console, title: str, items: list[dict[str, Any]]) -> None:
     console.print(f"\n{title}")
+    if not items:
+        console.print("  [dim]nothing else to show yet[/]")
+        return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(min_width=34, max_width=40, no_wrap=True)
     table.add_column(style="dim", no_wrap=True)
