@@ -21,6 +21,8 @@ from redis.retry import Retry
 STREAM = "millrace:inbox"
 GROUP = "drain"
 TOTALS = "millrace:totals"
+#: Set while a drain is asked for: the door sets it, the worker takes it away.
+BELL = "millrace:bell"
 
 
 @dataclass(frozen=True, slots=True)

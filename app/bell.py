@@ -11,9 +11,10 @@ import redis
 import structlog
 from celery import Celery
 
+import inbox
+
 log = structlog.get_logger()
 
-RUNG = "millrace:bell"
 #: A worker takes the bell down when it has drained. A drain that takes longer than this, or whose
 #: worker has died, is joined by another one: the bell falls by itself.
 HELD_MS = 5_000
@@ -55,7 +56,7 @@ class Bell:
             self._wanted.wait()
             self._wanted.clear()
             try:
-                if self._client.set(RUNG, b"1", nx=True, px=HELD_MS):
+                if self._client.set(inbox.BELL, b"1", nx=True, px=HELD_MS):
                     self._celery.send_task("ingest.drain", queue="ingest", expires=60)
             except Exception as error:
                 # The events are safe in the inbox and Beat's sweep drains them within seconds.

@@ -1,7 +1,6 @@
 """The fast lane: ingestion requests are answered before Flask makes its contexts for them.
 
-Routing, contexts and the session cost Flask as much as judging twenty events. The view of the same
-path runs the same function, and documents it.
+Routing and contexts cost Flask as much as judging some twenty events. The view of the same path runs the same function, and documents it.
 """
 
 from __future__ import annotations

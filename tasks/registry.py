@@ -21,7 +21,6 @@ from tasks.ingest import sweep
 from tasks.resources import resources
 
 log = structlog.get_logger()
-BELL = "millrace:bell"
 
 
 def _now() -> datetime:
@@ -34,7 +33,7 @@ def drain() -> dict[str, int]:
     here = resources()
     try:
         result = here.drainer.drain()
-        here.redis.delete(BELL)
+        here.redis.delete(inbox.BELL)
         # What came after the last look found the bell rung: look once more, now that it is not.
         result.add(here.drainer.drain())
         return result.as_dict()
