@@ -1,6 +1,7 @@
 """The fast lane: ingestion requests are answered before Flask makes its contexts for them.
 
-Routing and contexts cost Flask as much as judging some twenty events. The view of the same path runs the same function, and documents it.
+Routing and contexts cost Flask as much as judging some twenty events. The view of the same path
+runs the same function, and documents it.
 """
 
 from __future__ import annotations

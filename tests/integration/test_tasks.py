@@ -69,13 +69,13 @@ def test_a_direct_task_without_events_does_nothing(engine: Engine, settings: Set
 def test_the_drain_task_takes_the_bell_down_and_stores(
     redis_client: redis.Redis, session: Session
 ) -> None:
-    redis_client.set(registry.BELL, b"1")
+    redis_client.set(inbox.BELL, b"1")
     inbox.put(redis_client, body_of(VIEW), events=1, days=[NOW.date()])
 
     result = registry.drain()
 
     assert result["stored"] == 1
-    assert redis_client.exists(registry.BELL) == 0
+    assert redis_client.exists(inbox.BELL) == 0
     assert session.scalars(select(Event)).one().product_id == "p"
 
 
