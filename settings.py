@@ -69,11 +69,23 @@ class Settings:
     strict_types: bool = _setting(
         "ANALYTICS_STRICT_TYPES", False, "true: event types outside of the catalogue are rejected"
     )
+    event_types_file: str = _setting(
+        "EVENT_TYPES_FILE", "", "a TOML file with event types of your own"
+    )
     ip_mode: str = _setting(
         "ANALYTICS_IP_MODE",
         "truncated",
-        "what is kept of an address: off, truncated (/24 and /48) or full",
-        one_of=("off", "truncated", "full"),
+        "what is kept of an address: off, truncated (/24 and /48), hashed (with a salt that is "
+        "forgotten after a day) or full",
+        one_of=("off", "truncated", "hashed", "full"),
+    )
+    property_deny_list: str = _setting(
+        "PROPERTY_DENY_LIST",
+        "",
+        "comma-separated names that are taken out of properties and context at the door",
+    )
+    respect_dnt: bool = _setting(
+        "RESPECT_DNT", False, "true: requests with DNT: 1 or Sec-GPC: 1 get 204 and nothing is kept"
     )
     trusted_proxies: int = _setting(
         "TRUSTED_PROXIES", 0, "proxies in front whose X-Forwarded-For is believed", min=0, max=10
@@ -116,6 +128,23 @@ class Settings:
     )
     retention_days: int = _setting(
         "ANALYTICS_RETENTION_DAYS", 365, "age in days at which events are purged", min=7, max=36_500
+    )
+
+    retention_by_type: str = _setting(
+        "RETENTION_BY_TYPE",
+        "",
+        "shorter retention of some types, such as page_view=30,search=90",
+    )
+    report_properties: str = _setting(
+        "REPORT_PROPERTIES",
+        "service_id",
+        "comma-separated properties whose values are counted a day, so that top lists outlive a "
+        "purge",
+    )
+    rate_limit: str = _setting(
+        "API_RATE_LIMIT",
+        "600/minute",
+        "requests to the reading API a token or address may make; empty: no limit",
     )
 
     # Recommendations

@@ -21,6 +21,9 @@ class DailyTotal(Base):
     events: Mapped[int] = mapped_column(BigInteger)
     unique_users: Mapped[int] = mapped_column(BigInteger)
     unique_anonymous: Mapped[int] = mapped_column(BigInteger)
+    #: Sketches of the people behind the two counts, to be merged over days.
+    users_sketch: Mapped[bytes | None]
+    anonymous_sketch: Mapped[bytes | None]
     computed_at: Mapped[datetime]
     sealed_at: Mapped[datetime | None]
 

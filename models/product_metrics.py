@@ -29,6 +29,8 @@ class CounterColumns:
     total_revenue: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
     rating_sum: Mapped[Decimal] = mapped_column(Numeric, server_default=text("0"))
     rating_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    position_sum: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    position_count: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class ProductMetrics(CounterColumns, Base):
@@ -62,6 +64,8 @@ COUNTERS = (
     "total_revenue",
     "rating_sum",
     "rating_count",
+    "position_sum",
+    "position_count",
 )
 
 
@@ -71,7 +75,7 @@ def counts_sql(source: str, *, extra_key: str | None = None) -> str:
     `source` is a relation with the columns event_type, product_id, quantity, value, items and
     occurred_at; `extra_key` an expression to group by as well (named `key`). An event with items
     counts once for each of them, one without for its product_id. A refund takes units and money
-    off.
+    off. An impression adds its place in the list, where it has one.
     """
     key = f"{extra_key} AS key, " if extra_key else ""
     group = "key, product_id" if extra_key else "product_id"
@@ -88,14 +92,16 @@ SELECT {outer_key}product_id,
     {_sum("sales", "coalesce(value, 0)")} AS total_revenue,
     {_sum("ratings", "coalesce(value, 0)")} AS rating_sum,
     count(*) FILTER (WHERE {_is("ratings", 1)} AND value IS NOT NULL) AS rating_count,
+    {_sum("impressions", "position")}::bigint AS position_sum,
+    count(*) FILTER (WHERE {_is("impressions", 1)} AND position IS NOT NULL) AS position_count,
     max(occurred_at) AS last_event_at
 FROM (
-    SELECT {key}event_type, product_id, quantity, value, occurred_at
+    SELECT {key}event_type, product_id, quantity, value, occurred_at, NULL::int AS position
     FROM {source} WHERE product_id IS NOT NULL AND items IS NULL
     UNION ALL
-    SELECT {key}event_type, item.product_id, item.quantity, item.value, occurred_at
+    SELECT {key}event_type, item.product_id, item.quantity, item.value, occurred_at, item.position
     FROM {source} CROSS JOIN LATERAL jsonb_to_recordset(items)
-        AS item(product_id text, quantity int, value numeric)
+        AS item(product_id text, quantity int, value numeric, position int)
     WHERE items IS NOT NULL AND item.product_id IS NOT NULL
 ) AS line
 GROUP BY {group}"""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, jsonify
-from flask_smorest import Blueprint
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 import inbox
+from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.state import state
 from models.migrate import newest_revision, read_revision
 
-blueprint = Blueprint("health", __name__, description="Liveness, readiness, metrics")
+blueprint = ApiBlueprint("health", __name__, description="Liveness, readiness, metrics")
 
 
 @blueprint.route("/healthz")

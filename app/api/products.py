@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from flask_smorest import Blueprint
 from marshmallow import ValidationError
 
 from app.auth import require_scope
+from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.schemas.products import ProductsAnswer, ProductSchema, ProductsRequest
 from app.state import state
@@ -16,7 +16,7 @@ from intake.contract import messages_of
 from intake.payload import check_payload
 from models.products import upsert_products
 
-blueprint = Blueprint("products", __name__, url_prefix="/api/products", description="Catalogue")
+blueprint = ApiBlueprint("products", __name__, url_prefix="/api/products", description="Catalogue")
 _SCHEMA = ProductSchema()
 
 

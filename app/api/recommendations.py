@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from flask_smorest import Blueprint
-
+from app.blueprint import ApiBlueprint
 from app.champion import Champion
 from app.database import current_session
 from app.ladder import Rung, climb, shelf_rungs
@@ -17,7 +16,7 @@ from app.state import state
 from models.interactions import read_history
 from models.shelves import read_cards
 
-blueprint = Blueprint(
+blueprint = ApiBlueprint(
     "recommendations", __name__, url_prefix="/api/recommendations", description="Recommendations"
 )
 HISTORY_DAYS = 90

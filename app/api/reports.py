@@ -6,16 +6,18 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from app.auth import require_scope
+from app.blueprint import ApiBlueprint
 from app.csv_stream import stream_csv
 from app.database import current_session, db
 from app.schemas.reports import ActiveUsers, DailySummary, DayQuery, ExportQuery
 from app.state import state
 from models.reports import EXPORT_COLUMNS, periods_of, read_day, read_people, stream_events
 
-blueprint = Blueprint("reports", __name__, url_prefix="/api/admin/analytics", description="Reports")
+blueprint = ApiBlueprint(
+    "reports", __name__, url_prefix="/api/admin/analytics", description="Reports"
+)
 _ADMIN: list[dict[str, list[str]]] = [{"admin_token": []}]
 
 

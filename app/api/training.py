@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from flask_smorest import Blueprint
 from sqlalchemy import select
 
 from app.auth import require_scope
+from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.errors import Problem
 from app.schemas.training import ModelInfo, RetrainQuery, TrainingRunAnswer
 from app.state import state
 from models.training_runs import TrainingRun
 
-blueprint = Blueprint("training", __name__, url_prefix="/api", description="Training and model")
+blueprint = ApiBlueprint("training", __name__, url_prefix="/api", description="Training and model")
 
 
 @blueprint.route("/retrain", methods=["POST"])

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 from flask import request
-from flask_smorest import Blueprint
 from werkzeug.wrappers import Request, Response
 
 from app.auth import KeysNotLoadedError, read_jwt_user, read_write_key
+from app.blueprint import ApiBlueprint
 from app.body import check_content_type, read_body
 from app.errors import Problem
 from app.sink import SinkUnavailable
@@ -19,7 +19,7 @@ from intake.contract import MAX_ID, EventSchema
 from intake.request import BodyError, Reading, encode_batch, read_request
 from intake.rows import Sender
 
-blueprint = Blueprint("ingestion", __name__, description="Send events")
+blueprint = ApiBlueprint("ingestion", __name__, description="Send events")
 
 _BODY_STATUS = {"too_many_events": 413, "empty": 422}
 
