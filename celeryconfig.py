@@ -66,5 +66,6 @@ beat_schedule = {
         "task": "retention.purge",
         "schedule": crontab(hour=2, minute=0, day_of_week="sunday"),
     },
+    "reconcile": {"task": "metrics.reconcile", "schedule": crontab(hour=3, minute=0)},
     "catch-up": {"task": "jobs.catch_up", "schedule": 900.0, "options": {"expires": 900}},
 }

@@ -19,6 +19,9 @@ MAX_ID_DRIFT_MS = DAY_MS
 #: client clock that runs ahead by up to a day, and a reporting zone west of UTC, where the same
 #: moment has an earlier day. Day queries and purges allow for it.
 ID_DAY_MARGIN = 3
+#: The same as a moment, where no zone comes in: how far an id's time may lie behind an event's
+#: time (the drift), and how far ahead of it (the drift, and a clock that runs ahead by a day).
+ID_BEHIND_MS, ID_AHEAD_MS = DAY_MS, 2 * DAY_MS
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -74,8 +77,13 @@ def id_day(event_id: str) -> date | None:
 def first_id_of(day: date) -> str:
     """Give the smallest id of a UTC day: the bound of its partition."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return first_id_at(int(start.timestamp() * 1000))
+
+
+def first_id_at(time_ms: int) -> str:
+    """Give the smallest id with a time from the given milliseconds on."""
     # Time bits of zero say that an id has no time: the first day begins a millisecond later.
-    text = f"{max(1, int(start.timestamp() * 1000)):012x}"
+    text = f"{max(1, time_ms):012x}"
     return f"{text[:8]}-{text[8:]}-0000-0000-000000000000"
 
 

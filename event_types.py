@@ -2,39 +2,17 @@
 
 An event type says which category and action an event has, which product counter it moves, how
 much interest it shows (the interaction weight, read by training) and which colour charts give it.
-Names that other systems use for the same thing are synonyms, mapped at the door.
+Names that other systems use for the same thing are synonyms, mapped at the door. A team adds its
+own types in the file that EVENT_TYPES_FILE names; it is read once, here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final
 
-Counter = Literal[
-    "impressions",
-    "views",
-    "clicks",
-    "favorites",
-    "cart_additions",
-    "cart_removals",
-    "sales",
-    "ratings",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class EventType:
-    """Describe one kind of event."""
-
-    name: str
-    category: str
-    action: str
-    counter: Counter | None = None
-    sign: Literal[1, -1] = 1
-    weight: float = 0.0
-    colour: str = "#7a869a"
-    synonyms: tuple[str, ...] = ()
-
+from event_type_files import Counter, EventType, read_event_types
+from settings import read_event_types_file
 
 _SHOP: Final = (
     EventType(
@@ -144,15 +122,24 @@ _SHOP: Final = (
     EventType(
         "filter_apply", "search", "filter", colour="#83bcb6", synonyms=("product_list_filtered",)
     ),
-    EventType("sort_applied", "search", "sort", colour="#83bcb6"),
+    EventType("sort_applied", "search", "sort", colour="#b7dcd8"),
 )
 
 _PRODUCT_USE: Final = (
-    EventType("login", "account", "login", synonyms=("signed_in", "sign_in")),
-    EventType("logout", "account", "logout", synonyms=("signed_out", "sign_out")),
-    EventType("register", "account", "register", synonyms=("signed_up", "sign_up")),
-    EventType("profile_setup", "account", "profile_setup"),
-    EventType("profile_update", "account", "profile_update"),
+    EventType(
+        "identify",
+        "account",
+        "identify",
+        colour="#5778a4",
+        synonyms=("$identify", "identified", "user_identified"),
+    ),
+    EventType("login", "account", "login", colour="#3b6fb6", synonyms=("signed_in", "sign_in")),
+    EventType("logout", "account", "logout", colour="#93b5e1", synonyms=("signed_out", "sign_out")),
+    EventType(
+        "register", "account", "register", colour="#1f4e8c", synonyms=("signed_up", "sign_up")
+    ),
+    EventType("profile_setup", "account", "profile_setup", colour="#6b8ec2"),
+    EventType("profile_update", "account", "profile_update", colour="#aec7e8"),
     EventType(
         "page_view",
         "navigation",
@@ -160,33 +147,51 @@ _PRODUCT_USE: Final = (
         colour="#79706e",
         synonyms=("pageview", "page", "screen", "screen_view"),
     ),
-    EventType("booking_created", "booking", "create"),
-    EventType("booking_status", "booking", "status"),
-    EventType("job_apply", "job", "apply"),
-    EventType("emergency_request", "service", "emergency"),
-    EventType("service_search", "service", "search"),
-    EventType("project_created", "project", "create"),
-    EventType("project_opened", "project", "open"),
-    EventType("project_subtask_completed", "project", "complete"),
-    EventType("standup_completed", "project", "standup"),
-    EventType("email_opened", "email", "open"),
-    EventType("email_replied", "email", "reply"),
-    EventType("email_feedback_given", "email", "feedback"),
-    EventType("calendar_event_opened", "calendar", "open"),
-    EventType("calendar_view_changed", "calendar", "change_view"),
-    EventType("modal_opened", "interface", "open"),
-    EventType("ai_wizard_started", "assistant", "start"),
-    EventType("ai_wizard_completed", "assistant", "complete"),
+    EventType("booking_created", "booking", "create", colour="#2f8f5b"),
+    EventType("booking_status", "booking", "status", colour="#7cc49a"),
+    EventType("job_apply", "job", "apply", colour="#b5651d"),
+    EventType("emergency_request", "service", "emergency", colour="#d62728"),
+    EventType("service_search", "service", "search", colour="#17869c"),
+    EventType("project_created", "project", "create", colour="#6a3d9a"),
+    EventType("project_opened", "project", "open", colour="#a98bce"),
+    EventType("project_subtask_completed", "project", "complete", colour="#8456b8"),
+    EventType("standup_completed", "project", "standup", colour="#cab2d6"),
+    EventType("email_opened", "email", "open", colour="#e7969c"),
+    EventType("email_replied", "email", "reply", colour="#ad494a"),
+    EventType("email_feedback_given", "email", "feedback", colour="#843c39"),
+    EventType("calendar_event_opened", "calendar", "open", colour="#8ca252"),
+    EventType("calendar_view_changed", "calendar", "change_view", colour="#b5cf6b"),
+    EventType("modal_opened", "interface", "open", colour="#9c9ede"),
+    EventType("ai_wizard_started", "assistant", "start", colour="#de9ed6"),
+    EventType("ai_wizard_completed", "assistant", "complete", colour="#a55194"),
 )
 
-CATALOGUE: Final[dict[str, EventType]] = {kind.name: kind for kind in (*_SHOP, *_PRODUCT_USE)}
+_BUILT_IN: Final = (*_SHOP, *_PRODUCT_USE)
+
+
+def _read_own() -> tuple[EventType, ...]:
+    named = read_event_types_file()
+    if not named:
+        return ()
+    # A relative path starts where the project lies, wherever a process was started.
+    path = Path(__file__).parent / Path(named).expanduser()
+    taken = [word for kind in _BUILT_IN for word in (kind.name, *kind.synonyms)]
+    return read_event_types(path, taken=taken)
+
+
+CATALOGUE: Final[dict[str, EventType]] = {kind.name: kind for kind in (*_BUILT_IN, *_read_own())}
 
 SYNONYMS: Final[dict[str, str]] = {
     synonym: kind.name for kind in CATALOGUE.values() for synonym in kind.synonyms
 }
 
+#: Types that tell who is behind an anonymous id: an event with both ids links them.
+LINKING: Final[frozenset[str]] = frozenset({"identify", "login", "register"})
+
 #: Types whose `value` is money or stars; left out, it is looked for in the properties.
-VALUED: Final[frozenset[str]] = frozenset({"purchase", "refund", "rate"})
+VALUED: Final[frozenset[str]] = frozenset(
+    kind.name for kind in CATALOGUE.values() if kind.counter in ("sales", "ratings")
+)
 
 
 def canonical_name(name: str) -> str:

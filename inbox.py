@@ -7,7 +7,7 @@ event ids make the effect exactly-once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -109,6 +109,35 @@ def done(client: redis.Redis, batches: Sequence[Batch], *, totals: dict[str, int
         pipe.execute()
 
 
+def scan(client: redis.Redis, *, count: int = 20) -> Iterator[Batch]:
+    """Give every batch that is in the inbox now, oldest first, also those somebody has taken.
+
+    What comes in meanwhile is left out: it may come faster than anybody reads.
+    """
+    newest: Any = client.xrevrange(STREAM, count=1)
+    start = "-"
+    while newest:
+        entries: Any = client.xrange(STREAM, min=start, max=newest[0][0], count=count)
+        if not entries:
+            return
+        yield from (_batch(*entry) for entry in entries)
+        start = "(" + entries[-1][0].decode()
+
+
+def rewrite(client: redis.Redis, batch: Batch, body: bytes | None, *, taken: int) -> None:
+    """Put a batch without `taken` of its events in the place of another; None takes it all out.
+
+    Whoever has taken the old one stores it too: the new one is then found stored.
+    """
+    with client.pipeline(transaction=True) as pipe:
+        if body is not None:
+            put(pipe, body, events=batch.events - taken, days=batch.days)
+        pipe.xack(STREAM, GROUP, batch.entry_id)
+        pipe.xdel(STREAM, batch.entry_id)
+        pipe.hincrby(TOTALS, "refused", taken)
+        pipe.execute()
+
+
 def forget_idle_consumers(client: redis.Redis, *, idle_s: float) -> int:
     """Remove consumers that hold nothing and have been silent; give how many.
 
@@ -154,7 +183,7 @@ def read_room(client: redis.Redis, *, max_bytes: int) -> float:
 
 
 def read_totals(client: redis.Redis) -> dict[str, int]:
-    """Give the running totals of the workers: stored, duplicate, conflicting, dead."""
+    """Give the running totals of the workers: stored, duplicate, conflicting, dead, refused."""
     found: Any = client.hgetall(TOTALS)
     return {name.decode(): int(value) for name, value in found.items()}
 

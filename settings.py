@@ -16,6 +16,9 @@ from zoneinfo import ZoneInfo
 from environs import Env, EnvError
 from marshmallow import validate
 
+#: The shortest retention: events wait and are late for some days.
+MIN_RETENTION_DAYS = 7
+
 
 class SettingsError(ValueError):
     """Say which variable is wrong, what it holds and what it may hold."""
@@ -127,7 +130,11 @@ class Settings:
         "REPORT_TIMEZONE", "UTC", "the zone in which a day begins and ends"
     )
     retention_days: int = _setting(
-        "ANALYTICS_RETENTION_DAYS", 365, "age in days at which events are purged", min=7, max=36_500
+        "ANALYTICS_RETENTION_DAYS",
+        365,
+        "age in days at which events are purged",
+        min=MIN_RETENTION_DAYS,
+        max=36_500,
     )
 
     retention_by_type: str = _setting(
@@ -178,6 +185,22 @@ class Settings:
         return celery_url(self.broker_url or self.redis_url)
 
     @property
+    def counted_properties(self) -> tuple[str, ...]:
+        """Give the names in REPORT_PROPERTIES, each once."""
+        names = (name.strip() for name in self.report_properties.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def retention_of_types(self) -> dict[str, int]:
+        """Give the days of RETENTION_BY_TYPE by the catalogue's names. Raises SettingsError."""
+        return _read_retention(self.retention_by_type, below=self.retention_days)
+
+    @property
+    def open_days(self) -> int:
+        """Give the shortest retention: a purge seals older days, and they take no events."""
+        return min([self.retention_days, *self.retention_of_types.values()])
+
+    @property
     def zone(self) -> ZoneInfo:
         """Give the reporting time zone."""
         return ZoneInfo(self.report_timezone)
@@ -216,7 +239,38 @@ def read_settings(environ: dict[str, str] | None = None) -> Settings:
             "REPORT_TIMEZONE must be a zone such as UTC or Europe/Berlin, "
             f"got {settings.report_timezone!r}"
         ) from error
+    _ = settings.retention_of_types
     return settings
+
+
+def _read_retention(text: str, *, below: int) -> dict[str, int]:
+    if not text.strip():
+        return {}
+    # The catalogue asks this module for its file.
+    from event_types import canonical_name
+
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, days = (word.strip() for word in part.partition("="))
+        kind = canonical_name(name)
+        if not name or not days.isascii() or not days.isdigit() or kind in found:
+            raise SettingsError(
+                "RETENTION_BY_TYPE must name each type once, such as page_view=30,search=90, "
+                f"got {part.strip()!r}"
+            )
+        if len(days) > 5 or not MIN_RETENTION_DAYS <= int(days) < below:
+            raise SettingsError(
+                f"RETENTION_BY_TYPE must give {name} from {MIN_RETENTION_DAYS} to {below - 1} "
+                f"days, less than ANALYTICS_RETENTION_DAYS, got {days}"
+            )
+        found[kind] = int(days)
+    return found
+
+
+def read_event_types_file() -> str:
+    """Give EVENT_TYPES_FILE alone: the catalogue is made at import, whatever else is set."""
+    name: str = _read_one(Env(), Settings.__dataclass_fields__["event_types_file"])
+    return name
 
 
 class _FixedEnv(Env):

@@ -1,153 +1,99 @@
-"""Who may do what: write keys at the door, JWTs of the host application, admin tokens."""
+"""Who may call which view: each one declares it, and one that declares nothing is never served.
+
+The check stands in front of the views, so that credentials come before anything else of a request
+is looked at.
+"""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
-import jwt
-import structlog
-from flask import current_app, request
-from marshmallow import ValidationError
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.wrappers import Request
+from flask import Flask, current_app, g, request
 
-from app.database import current_session
+from app.admin_tokens import find_caller
+from app.database import db
 from app.errors import Problem
-from intake.payload import check_payload
-from models.api_keys import ADMIN, hash_key, read_key, read_write_keys
-from models.database import transaction
+from app.state import state
+from models.api_keys import ADMIN_SCOPES, AdminToken
 
-log = structlog.get_logger()
-
-
-class KeysNotLoadedError(Exception):
-    """The write keys could not be read yet: the database has been away since the start."""
+View = TypeVar("View", bound=Callable[..., Any])
 
 
-class WriteKeys:
-    """The valid write keys, known without asking the database.
-
-    A thread reads and refreshes them; while the database is away the last ones known stay valid.
-    """
-
-    def __init__(self, engine: Engine, *, refresh_s: float = 15.0, patience_s: float = 0.3) -> None:
-        self._engine = engine
-        self._refresh_s = refresh_s
-        self._patience_s = patience_s
-        self._keys: dict[str, str] = {}
-        self._wanted = threading.Event()
-        self._loaded = threading.Event()
-        self._lock = threading.Lock()
-        self._pid: int | None = None
-
-    def id_of(self, key: str) -> str | None:
-        """Give the id of a write key, None when it is not valid. Raises KeysNotLoadedError."""
-        if self._pid != os.getpid():
-            self._start()
-        if not self._loaded.wait(self._patience_s):
-            raise KeysNotLoadedError
-        key_id = self._keys.get(hash_key(key))
-        if key_id is None:
-            self._wanted.set()
-        return key_id
-
-    def _start(self) -> None:
-        # Threads do not survive a fork, and servers fork after loading the app.
-        with self._lock:
-            if self._pid != os.getpid():
-                threading.Thread(target=self._work, name="write-keys", daemon=True).start()
-                self._pid = os.getpid()
-
-    def _work(self) -> None:
-        while True:
-            self._refresh()
-            # A flood of unknown keys asks for one refresh a second, not for more.
-            time.sleep(1)
-            self._wanted.wait(self._refresh_s if self._loaded.is_set() else 0)
-            self._wanted.clear()
-
-    def _refresh(self) -> None:
-        try:
-            with transaction(self._engine) as session:
-                self._keys = read_write_keys(session)
-            self._loaded.set()
-        except SQLAlchemyError as error:
-            log.warning("write_keys_not_refreshed", error=type(error).__name__)
+class UndeclaredViewError(RuntimeError):
+    """A route says neither which scope it needs nor that it is public."""
 
 
-def read_write_key(request: Request) -> str | None:
-    """Find the write key: the header X-Write-Key, the Basic user name, or the query."""
-    header = request.headers.get("X-Write-Key")
-    if header:
-        return header
-    if request.authorization is not None and request.authorization.type == "basic":
-        return request.authorization.username
-    return request.args.get("writeKey")
+def require_scope(scope: str) -> Callable[[View], View]:
+    """Declare that a view needs an admin token with the scope."""
+    if scope not in ADMIN_SCOPES:
+        raise ValueError(f"scope must be one of {', '.join(ADMIN_SCOPES)}, got {scope!r}")
 
-
-def read_jwt_user(request: Request, *, secret: str, algorithms: list[str]) -> str | None:
-    """Give the user that a Bearer token of the host application names, None without one.
-
-    Raises Problem 401 for a token that is not valid. Without a secret set, tokens are ignored.
-    """
-    header = request.authorization
-    if not secret or header is None or header.type != "bearer" or not header.token:
-        return None
-    try:
-        claims = jwt.decode(
-            header.token, secret, algorithms=algorithms, options={"verify_aud": False}
-        )
-        # The user goes past the checks of the event's own fields.
-        check_payload(claims.get("sub"))
-    except (jwt.PyJWTError, ValidationError) as error:
-        raise Problem(
-            401,
-            "invalid_token",
-            f"the Bearer token is not valid: {error}",
-            headers={"WWW-Authenticate": "Bearer"},
-        ) from None
-    subject = claims.get("sub")
-    return str(subject)[:200] if subject else None
-
-
-def require_scope(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a view run only with an admin token that has the scope."""
-
-    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(view)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            _check_admin(scope)
-            return current_app.ensure_sync(view)(*args, **kwargs)
-
-        checked.required_scope = scope  # type: ignore[attr-defined]
-        return checked
+    def decorate(view: View) -> View:
+        view.required_scope = scope  # type: ignore[attr-defined]
+        return view
 
     return decorate
 
 
-def _check_admin(scope: str) -> None:
-    header = request.authorization
-    token = header.token if header is not None and header.type == "bearer" else None
-    if not token:
-        raise Problem(
-            401,
-            "token_required",
-            "send an admin token: Authorization: Bearer at_…",
-            headers={"WWW-Authenticate": "Bearer"},
+def public(view: View) -> View:
+    """Declare that a view answers anybody, by design."""
+    view.required_scope = None  # type: ignore[attr-defined]
+    return view
+
+
+def takes_write_key(view: View) -> View:
+    """Declare that a view takes events in: it answers anybody and checks write keys by itself."""
+    view.takes_write_key = True  # type: ignore[attr-defined]
+    return public(view)
+
+
+def check_views(app: Flask) -> None:
+    """Refuse to make an app with a view that declares nothing. Raises UndeclaredViewError."""
+    silent = sorted(
+        f"{rule.rule} ({rule.endpoint})"
+        for rule in app.url_map.iter_rules()
+        if not hasattr(app.view_functions[rule.endpoint], "required_scope")
+    )
+    if silent:
+        raise UndeclaredViewError(
+            f"these routes need @require_scope(…) or @public: {', '.join(silent)}"
         )
-    key = read_key(current_session(), token, kind=ADMIN)
-    if key is None:
-        raise Problem(
-            401,
-            "invalid_token",
-            "this admin token is not known or was revoked",
-            headers={"WWW-Authenticate": "Bearer"},
+
+
+def identify_caller() -> None:
+    """Find out who calls a view that needs a scope; judge it later, when the rate is known."""
+    if _needed_scope() is not None:
+        g.caller = find_caller(
+            request,
+            db.engine,
+            state().last_uses,
+            now=datetime.fromtimestamp(state().clock(), UTC),
         )
-    if scope not in key.scopes:
+
+
+def authorise_caller() -> None:
+    """Refuse a caller without the scope that the view needs. Raises Problem."""
+    scope = _needed_scope()
+    if scope is None:
+        return
+    if isinstance(g.caller, Problem):
+        raise g.caller
+    if scope not in g.caller.scopes:
         raise Problem(403, "scope_missing", f"this admin token lacks the scope {scope!r}")
+
+
+def current_caller() -> AdminToken | None:
+    """Give the admin token of the current request, None without a valid one."""
+    caller = g.get("caller")
+    return caller if isinstance(caller, AdminToken) else None
+
+
+def _needed_scope() -> str | None:
+    # Flask itself answers OPTIONS, and for paths and methods that no view has.
+    if request.endpoint is None or request.method == "OPTIONS":
+        return None
+    view: Any = current_app.view_functions[request.endpoint]
+    scope: str | None = view.required_scope
+    return scope

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
 import structlog
 from flask import Flask, request
+from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response
+
+from app.request_id import current_request_id
+from logs import describe_error
 
 log = structlog.get_logger()
 
@@ -45,15 +50,24 @@ def problem_response(problem: Problem) -> Response:
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
+        "request_id": current_request_id(),
         **problem.more,
     }
     return Response(
-        # Errors in a list are named by their place, a number.
-        orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS),
+        _encode(document),
         status=problem.status,
         mimetype="application/problem+json",
         headers=problem.headers,
     )
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    try:
+        # Errors in a list are named by their place, a number.
+        return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # Errors name fields as they were sent: half of an emoji can be one.
+        return json.dumps(document, default=str).encode()
 
 
 def http_problem(error: HTTPException) -> Problem:
@@ -83,7 +97,17 @@ def error_response(error: Exception) -> Response:
             return problem_response(http_problem(error))
         case RecursionError():
             return problem_response(Problem(400, "bad_request", "the body is nested too deeply"))
-    log.error("request_failed", error=type(error).__name__, exc_info=error)
+        case OperationalError():
+            log.error("database_unavailable", error=describe_error(error))
+            return problem_response(
+                Problem(
+                    503,
+                    "database_unavailable",
+                    "the database cannot be used now: please try again",
+                    headers={"Retry-After": "2"},
+                )
+            )
+    log.error("request_failed", error=describe_error(error))
     return problem_response(
         Problem(500, "internal_error", "something went wrong here; the log has the details")
     )

@@ -6,21 +6,43 @@ import time
 from collections.abc import Callable
 
 from flask import Flask
-from flask_smorest import Api
-from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Response
 
 import inbox
-from app.api import health, products, recommendations, reports, training
-from app.auth import WriteKeys
+from app.admin_tokens import LastUses
+from app.api import (
+    cleanup,
+    events,
+    export,
+    health,
+    identities,
+    keys,
+    privacy,
+    product_metrics,
+    products,
+    range_reports,
+    recommendations,
+    reports,
+    training,
+    users,
+)
+from app.auth import authorise_caller, check_views, identify_caller
 from app.bell import Bell
 from app.champion import ChampionHolder
 from app.database import db
-from app.doors import native
-from app.errors import http_problem, problem_response, refuse_nul, register_errors
+from app.doors import activity, native
+from app.errors import refuse_nul, register_errors
+from app.headers import AnswerHeaders
+from app.key_limits import KeyLimits
 from app.lane import IngestionLane
+from app.limits import limit_requests
+from app.openapi import ProblemApi
+from app.salts import DailySalt
 from app.sink import Sink
+from app.slow_requests import watch_requests
 from app.state import State
+from app.suppressed import SuppressedPeople
+from app.write_keys import WriteKeys
+from intake.deny import DenyList
 from intake.rows import Rules
 from logs import configure_logs
 from models.database import engine_options, make_engine
@@ -28,24 +50,26 @@ from settings import Settings, read_settings
 
 BLUEPRINTS = (
     native.blueprint,
+    activity.blueprint,
+    events.blueprint,
+    users.blueprint,
+    cleanup.blueprint,
     reports.blueprint,
+    range_reports.blueprint,
+    export.blueprint,
     products.blueprint,
+    product_metrics.blueprint,
     recommendations.blueprint,
     training.blueprint,
+    keys.blueprint,
+    identities.blueprint,
+    privacy.blueprint,
     health.blueprint,
 )
 
 
 #: What any request may send; the ingestion door has a bound of its own.
 MAX_BODY_BYTES = 16 * 1024 * 1024
-
-
-class ProblemApi(Api):
-    """flask-smorest with problem documents as error answers."""
-
-    def handle_http_exception(self, error: HTTPException) -> Response:
-        """Answer an error with a problem document."""
-        return problem_response(http_problem(error))
 
 
 def create_app(
@@ -65,14 +89,22 @@ def create_app(
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
     )
+    # Answers in the order of their schemas: people read them too.
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     db.init_app(app)
     app.extensions["millrace"] = _make_state(settings, clock)
     api = ProblemApi(app)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     register_errors(app)
+    watch_requests(app)
     app.before_request(refuse_nul)
-    app.wsgi_app = IngestionLane(app.wsgi_app, app.extensions["millrace"])  # type: ignore[method-assign]
+    app.before_request(identify_caller)
+    limit_requests(app, settings)
+    app.before_request(authorise_caller)
+    check_views(app)
+    lane = IngestionLane(app.wsgi_app, app.extensions["millrace"])
+    app.wsgi_app = AnswerHeaders(lane, trusted_proxies=settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 
@@ -81,18 +113,27 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
     bell = Bell(
         inbox.connect(settings.redis_url, timeout_s=5.0), broker_url=settings.celery_broker_url
     )
+    # A read every few seconds is not worth a connection of each process.
+    engine = make_engine(settings.sqlalchemy_url, application="snapshots", keep_connections=False)
+    suppressed = SuppressedPeople(engine, secret_key=settings.secret_key)
     return State(
         settings=settings,
         redis=client,
         sink=Sink(client, bell, max_bytes=settings.inbox_max_bytes),
         bell=bell,
-        write_keys=WriteKeys(make_engine(settings.sqlalchemy_url, application="keys")),
+        write_keys=WriteKeys(engine),
+        key_limits=KeyLimits(client),
+        last_uses=LastUses(),
         champions=ChampionHolder(),
+        suppressed=suppressed,
+        daily_salt=DailySalt(client),
         rules=Rules(
             max_event_bytes=settings.max_event_bytes,
             max_batch_events=settings.max_batch_events,
-            retention_days=settings.retention_days,
+            retention_days=settings.open_days,
             strict_types=settings.strict_types,
+            deny_list=DenyList.parse(settings.property_deny_list),
+            suppressed=suppressed,
         ),
         clock=clock,
     )

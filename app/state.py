@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 import redis
 from flask import current_app
 
-from app.auth import WriteKeys
+from app.admin_tokens import LastUses
 from app.bell import Bell
 from app.champion import ChampionHolder
+from app.key_limits import KeyLimits
+from app.salts import DailySalt
+from app.shop_rates import ShopRates
 from app.sink import Sink
+from app.suppressed import SuppressedPeople
+from app.write_keys import WriteKeys
 from intake.rows import Rules
 from settings import Settings
 
@@ -26,9 +31,20 @@ class State:
     sink: Sink
     bell: Bell
     write_keys: WriteKeys
+    key_limits: KeyLimits
+    last_uses: LastUses
     champions: ChampionHolder
+    suppressed: SuppressedPeople
+    daily_salt: DailySalt
     rules: Rules
     clock: Callable[[], float] = field(default=time.time)
+    shop_rates: ShopRates = field(default_factory=ShopRates)
+
+    def close(self) -> None:
+        """Let the threads end and give the connections back; the app is not used any more."""
+        self.write_keys.stop()
+        self.suppressed.stop()
+        self.redis.close()
 
     def now_ms(self) -> int:
         """Give the time in milliseconds since 1970."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import blake2b
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 
 from werkzeug.wrappers import Request
@@ -22,8 +23,11 @@ def read_address(request: Request, *, trusted_proxies: int) -> str | None:
 
 # A client sends many requests from one address.
 @lru_cache(maxsize=4096)
-def anonymise_address(address: str | None, *, mode: str) -> str | None:
-    """Keep as much of an address as the mode says: nothing, its network (/24, /48), or all."""
+def anonymise_address(address: str | None, *, mode: str, salt: bytes = b"") -> str | None:
+    """Keep as much of an address as the mode says: nothing, its network (/24, /48), or all.
+
+    With the mode `hashed`, keep 16 hexadecimal digits of its hash with the salt.
+    """
     if mode == "off" or not address:
         return None
     try:
@@ -33,10 +37,20 @@ def anonymise_address(address: str | None, *, mode: str) -> str | None:
     if isinstance(parsed, IPv6Address):
         # Without the scope, which names an interface and may be any text.
         parsed = parsed.ipv4_mapped or IPv6Address(int(parsed))
-    if mode == "full":
-        return str(parsed)
+    match mode:
+        case "full":
+            return str(parsed)
+        case "hashed":
+            if not salt:
+                raise ValueError("a hash without a salt can be reversed by trying all addresses")
+            return blake2b(parsed.packed, key=salt, digest_size=8).hexdigest()
     bits = 24 if isinstance(parsed, IPv4Address) else 48
     return str(ip_network((parsed, bits), strict=False).network_address)
+
+
+def wants_privacy(request: Request) -> bool:
+    """Tell whether the browser says Do Not Track or Global Privacy Control."""
+    return "1" in (request.headers.get("DNT"), request.headers.get("Sec-GPC"))
 
 
 def read_user_agent(request: Request) -> str | None:

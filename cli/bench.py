@@ -22,6 +22,7 @@ from bench.cpu import Meter, tree_of
 from bench.ingest import EVENTS_OF_BATCH, BenchError, Result, Target, measure
 from bench.machine import describe_machine
 from bench.yardstick import Yardstick
+from cli import bench_data
 from cli.servers.process import read_pid
 from cli.stack import ALL, Stack, stack
 from intake.rows import Rules
@@ -35,6 +36,10 @@ QUICK_ROUNDS = 3
 @click.group()
 def bench() -> None:
     """Measure this machine."""
+
+
+for command in bench_data.COMMANDS:
+    bench.add_command(command)
 
 
 @bench.command(epilog="Example: ./millrace bench ingest --batches 100 --json")
@@ -139,7 +144,7 @@ def make_target(running: Stack) -> Target:
         rules=Rules(
             max_event_bytes=settings.max_event_bytes,
             max_batch_events=settings.max_batch_events,
-            retention_days=settings.retention_days,
+            retention_days=settings.open_days,
         ),
     )
 

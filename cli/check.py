@@ -33,7 +33,9 @@ def run_check(settings: Settings, engine: Engine) -> list[Invariant]:
     """Check the invariants of an installation."""
     client = inbox.connect(settings.redis_url, timeout_s=10.0)
     try:
-        return check_invariants(engine, client, zone=settings.report_timezone)
+        return check_invariants(
+            engine, client, zone=settings.report_timezone, secret_key=settings.secret_key
+        )
     finally:
         client.close()
 

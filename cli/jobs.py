@@ -11,12 +11,16 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from cli.installation import installation
+from event_types import canonical_name
 from models.database import transaction
 from models.dirty_days import read_dirty_days
+from models.identities import mark_relinked_days
 from models.migrate import migrate as run_migrations
 from models.training_runs import TrainingRun
+from settings import Settings
 from tasks import aggregate, jobs, retention, train
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -37,16 +41,21 @@ def migrate(target: str) -> None:
 def aggregate_daily(day: datetime | None, last: datetime | None, dry_run: bool) -> None:
     """Compute the aggregates of a day again. Running it twice changes nothing."""
     with installation() as (settings, engine):
-        days = _chosen_days(engine, day, last)
+        zone = settings.report_timezone
+        days = _chosen_days(engine, day, last, zone=zone, dry_run=dry_run)
         if dry_run:
             print(f"would aggregate {len(days)} days: {', '.join(map(str, days)) or 'none'}")
             return
-        zone = settings.report_timezone
         with _progress("aggregating", len(days)) as advance:
 
             def work() -> dict[str, Any]:
                 done = aggregate.aggregate_days(
-                    engine, days, zone=zone, now=_now(), progress=advance
+                    engine,
+                    days,
+                    zone=zone,
+                    now=_now(),
+                    properties=settings.counted_properties,
+                    progress=advance,
                 )
                 return {"days": done.days, "events": done.events}
 
@@ -54,38 +63,62 @@ def aggregate_daily(day: datetime | None, last: datetime | None, dry_run: bool) 
         print(f"aggregated {outcome['days']} days with {outcome['events']:,} events")
 
 
-@click.command(epilog="Example: ./millrace purge --days 90 --dry-run")
+@click.command(epilog="Example: ./millrace purge --days 90 --type page_view --dry-run")
 @click.option(
     "--days",
     type=click.IntRange(retention.FEWEST_DAYS),
-    help="The age in days; ANALYTICS_RETENTION_DAYS without it.",
+    help="The age in days; without it ANALYTICS_RETENTION_DAYS and RETENTION_BY_TYPE.",
 )
+@click.option("--type", "event_type", help="Delete events of this type only.")
 @click.option("--dry-run", is_flag=True, help="Count what would be deleted, delete nothing.")
-def purge(days: int | None, dry_run: bool) -> None:
+def purge(days: int | None, event_type: str | None, dry_run: bool) -> None:
     """Delete old events. Counters and the figures of their days stay as they are."""
     with installation() as (settings, engine):
+        wanted, by_type = _chosen_retention(settings, days, event_type)
+        done = retention.Purged(cutoff=None, dry_run=dry_run)
 
         def work() -> dict[str, Any]:
+            nonlocal done
             done = retention.purge(
                 engine,
-                days=days or settings.retention_days,
+                days=wanted,
+                by_type=by_type,
                 zone=settings.report_timezone,
                 now=_now(),
+                properties=settings.counted_properties,
                 dry_run=dry_run,
             )
-            return {
-                "cutoff": str(done.cutoff),
-                "partitions": done.partitions,
-                "events": done.events,
-                "dry_run": dry_run,
-            }
+            return done.as_outcome()
 
-        outcome = _by_hand(engine, "purge", work)
-    word = "would delete" if dry_run else "deleted"
-    print(
-        f"{word} {outcome['events']:,} events from before {outcome['cutoff']} "
-        f"({outcome['partitions']} daily partitions)"
-    )
+        _by_hand(engine, "purge", work)
+    _print_purged(done)
+
+
+def _chosen_retention(
+    settings: Settings, days: int | None, event_type: str | None
+) -> tuple[int | None, dict[str, int]]:
+    """Give the days of all types and of some, by the options or else by the settings."""
+    if event_type is None:
+        return (
+            (settings.retention_days, settings.retention_of_types) if days is None else (days, {})
+        )
+    kind = canonical_name(event_type)
+    kept = settings.retention_of_types.get(kind) if days is None else days
+    if kept is None:
+        raise click.UsageError(f"{kind} is not in RETENTION_BY_TYPE: give --days")
+    return None, {kind: kept}
+
+
+def _print_purged(done: retention.Purged) -> None:
+    word = "would delete" if done.dry_run else "deleted"
+    before = f" from before {done.cutoff}" if done.cutoff else ""
+    print(f"{word} {done.events:,} events{before} ({done.partitions} daily partitions whole)")
+    for kind, events in done.by_type.most_common():
+        print(f"  {kind}: {events:,}")
+    if done.dry_run:
+        for name, counts in done.by_partition.items():
+            listed = ", ".join(f"{kind} {events:,}" for kind, events in counts.most_common())
+            print(f"  {name}: {listed}")
 
 
 @click.command(epilog="Example: ./millrace retrain --days 30")
@@ -141,10 +174,16 @@ def _by_hand(engine: Engine, job: str, work: Callable[[], dict[str, Any]]) -> di
     return outcome
 
 
-def _chosen_days(engine: Engine, day: datetime | None, last: datetime | None) -> list[date]:
+def _chosen_days(
+    engine: Engine, day: datetime | None, last: datetime | None, *, zone: str, dry_run: bool
+) -> list[date]:
     if day is None:
-        with transaction(engine) as session:
-            return read_dirty_days(session)
+        with Session(engine) as session:
+            mark_relinked_days(session, zone=zone)
+            days = read_dirty_days(session)
+            if not dry_run:
+                session.commit()
+            return days
     first = day.date()
     end = last.date() if last else first
     if end < first:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
-from typing import NamedTuple
 
 import click
 
+from cli.lazy import Entry, LazyGroup
 from cli.servers.process import ServerError
 from settings import SettingsError
-
-
-class Entry(NamedTuple):
-    """Where a command is, and its line in the overview."""
-
-    target: str
-    summary: str
-
 
 COMMANDS = {
     "run": Entry("cli.run:run", "Start everything and keep it running until Ctrl-C."),
@@ -30,6 +21,22 @@ COMMANDS = {
     "aggregate-daily": Entry("cli.jobs:aggregate_daily", "Compute a day's aggregates again."),
     "purge": Entry("cli.jobs:purge", "Delete events beyond the retention."),
     "retrain": Entry("cli.jobs:retrain", "Train the recommendations now."),
+    "import": Entry("cli.importer:import_group", "Bring in products or events from a file."),
+    "export": Entry("cli.export:export", "Write events to a CSV, NDJSON or Parquet file."),
+    "create-missing-metrics": Entry(
+        "cli.metrics:create_missing_metrics", "Make the metrics rows that products lack."
+    ),
+    "metrics-coverage": Entry(
+        "cli.metrics:metrics_coverage", "Count products with and without metrics."
+    ),
+    "rebuild-metrics": Entry(
+        "cli.metrics:rebuild_metrics", "Count every product's events again; say the drift."
+    ),
+    "keys": Entry("cli.keys:keys", "List, make, rotate and revoke keys and tokens."),
+    "erase-user": Entry("cli.privacy:erase_user", "Delete everything about a person."),
+    "export-person": Entry("cli.privacy:export_person", "Write all that is held about a person."),
+    "opt-out": Entry("cli.privacy:opt_out", "Take no more events of a person."),
+    "opt-in": Entry("cli.privacy:opt_in", "Take a person's events again."),
     "bench": Entry("cli.bench:bench", "Measure this machine."),
     "test": Entry("cli.test:test", "Run the tests."),
     "lint": Entry("cli.lint:lint", "Check style, types and layers."),
@@ -37,36 +44,9 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Import a command's module when it is called, so that `check` does not load pandas."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the table's order."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; a module that is not there is told in one line."""
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, name = entry.target.partition(":")
-        try:
-            command = getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-            raise click.ClickException(f"{cmd_name} is not part of this version yet.") from error
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the overview from the table, importing nothing."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
     epilog="Example: ./millrace run     More about one command: ./millrace run --help",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -11,8 +11,17 @@ import msgspec
 from msgspec import Raw
 
 from event_ids import DAY_MS, id_day, make_event_id
-from event_types import CATALOGUE, SYNONYMS, VALUED, canonical_name, category_and_action
+from event_types import (
+    CATALOGUE,
+    LINKING,
+    SYNONYMS,
+    VALUED,
+    canonical_name,
+    category_and_action,
+)
+from intake.actors import Suppressed, is_placeholder
 from intake.contract import MAX_INT
+from intake.deny import DenyList
 from intake.moment import MomentError, format_ms, read_moment_ms
 
 #: A client clock may run ahead by this much before the event's time is clamped to ours.
@@ -71,6 +80,7 @@ class Sender:
     user_id: str | None = None
     anonymous_id: str | None = None
     idempotency_key: str | None = None
+    source: str | None = None
     ip_address: str | None = None
     user_agent: str | None = None
 
@@ -83,6 +93,8 @@ class Rules:
     max_batch_events: int
     retention_days: int
     strict_types: bool = False
+    deny_list: DenyList | None = None
+    suppressed: Suppressed | None = None
 
     def oldest_ms(self, now_ms: int) -> int:
         """Give the oldest time that is accepted: retention less a margin, from midnight UTC."""
@@ -151,6 +163,16 @@ def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
         event.user_id = sender.user_id
     if event.anonymous_id is None:
         event.anonymous_id = sender.anonymous_id
+    if event.source is None:
+        event.source = sender.source
+    if is_placeholder(event.user_id) or is_placeholder(event.anonymous_id):
+        _drop_placeholders(event, kind)
+    if rules.suppressed is not None and rules.suppressed.covers(event.user_id, event.anonymous_id):
+        raise Rejected("opted_out", "this person's events are not taken")
+    if rules.deny_list is not None:
+        event.properties = rules.deny_list.clean(event.properties)
+        event.context = rules.deny_list.clean(event.context)
+        event.items = rules.deny_list.clean_items(event.items)
     if kind in VALUED and event.value is None and event.items is None and event.properties:
         _find_value(event)
     return event
@@ -164,6 +186,17 @@ def days_of(rows: list[Row]) -> list[date]:
         del ids[1:]
     days = {id_day(event_id) for event_id in ids}
     return sorted(day for day in days if day is not None)
+
+
+def _drop_placeholders(event: Row, kind: str) -> None:
+    """Take ids that name nobody for none; they must not link half of the world to one person."""
+    for name in ("user_id", "anonymous_id"):
+        value = getattr(event, name)
+        if not is_placeholder(value):
+            continue
+        if kind in LINKING:
+            raise Rejected("placeholder_id", f"{name} {value!r} names nobody")
+        setattr(event, name, None)
 
 
 def _idempotent_id(sender: Sender, index: int) -> str | None:
@@ -198,10 +231,10 @@ def _oldest_ms(now_ms: int, retention_days: int) -> int:
     return now_ms - now_ms % DAY_MS - (retention_days - RETENTION_MARGIN_DAYS) * DAY_MS
 
 
-_AMOUNTS = {
-    "purchase": ("value", "revenue", "total", "amount"),
-    "refund": ("value", "revenue", "total", "amount"),
-    "rate": ("rating", "stars", "score", "value"),
+#: Where older clients put money and stars, by the counter that an event moves.
+_AMOUNTS: dict[str | None, tuple[str, ...]] = {
+    "sales": ("value", "revenue", "total", "amount"),
+    "ratings": ("rating", "stars", "score", "value"),
 }
 
 
@@ -213,10 +246,11 @@ def _find_value(row: Row) -> None:
     quantity = properties.get("quantity")
     if row.quantity is None and type(quantity) is int and 0 <= quantity <= MAX_INT:
         row.quantity = quantity
-    found = (properties.get(name) for name in _AMOUNTS[row.event_type])
+    counter = CATALOGUE[row.event_type].counter
+    found = (properties.get(name) for name in _AMOUNTS[counter])
     row.value = next((float(amount) for amount in found if _is_amount(amount)), None)
     price = properties.get("price")
-    if row.value is None and row.event_type != "rate" and _is_amount(price):
+    if row.value is None and counter == "sales" and _is_amount(price):
         row.value = round(float(price) * (1 if row.quantity is None else row.quantity), 4)
 
 

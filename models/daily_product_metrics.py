@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import Index, delete, text
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
-from models.daily_aggregates import day_bounds, events_of_days_sql
 from models.product_metrics import COUNTERS, CounterColumns, counts_sql
 
 
@@ -22,33 +21,7 @@ class DailyProductMetrics(CounterColumns, Base):
     product_id: Mapped[str] = mapped_column(primary_key=True)
 
 
-def count_products_by_day_sql() -> str:
-    """Write the SELECT of (day, product_id, counters) over the bounds of `day_bounds`."""
-    names = ", ".join(COUNTERS)
-    counted = counts_sql("picked", extra_key="day")
-    return (
-        f"WITH picked AS MATERIALIZED (SELECT * FROM {events_of_days_sql()}) "
-        f"SELECT key AS day, product_id, {names} FROM ({counted}) AS counted"
-    )
-
-
-def replace_daily_product_metrics(session: Session, first: date, last: date, *, zone: str) -> int:
-    """Replace the product counters of the days first to last by a recount; give the rows written.
-
-    Sealed days are left as they are.
-    """
-    sealed = "SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL"
-    session.execute(
-        delete(DailyProductMetrics).where(
-            DailyProductMetrics.day.between(first, last), text(f"day NOT IN ({sealed})")
-        )
-    )
-    result = session.execute(
-        text(
-            f"INSERT INTO daily_product_metrics (day, product_id, {', '.join(COUNTERS)}) "
-            f"SELECT * FROM ({count_products_by_day_sql()}) AS counted "
-            f"WHERE day NOT IN ({sealed}) RETURNING 1"
-        ),
-        day_bounds(first, last, zone=zone),
-    )
-    return len(result.all())
+def count_products_by_day_sql(source: str) -> str:
+    """Write the SELECT of (day, product_id, counters) of a relation."""
+    counted = counts_sql(source, extra_key="day")
+    return f"SELECT key AS day, product_id, {', '.join(COUNTERS)} FROM ({counted}) AS counted"

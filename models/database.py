@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.orm import Session
 
 
-def make_engine(url: str, *, application: str) -> Engine:
+def make_engine(url: str, *, application: str, keep_connections: bool = True) -> Engine:
     """Make an engine whose connections say what they are in pg_stat_activity.
 
     Connections are tried before use, so that a restarted database costs one
     round trip and not an error.
     """
-    return create_engine(url, **engine_options(application))
+    options = engine_options(application)
+    if not keep_connections:
+        options["poolclass"] = NullPool
+    return create_engine(url, **options)
 
 
 def engine_options(application: str) -> dict[str, Any]:

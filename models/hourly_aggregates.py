@@ -24,3 +24,15 @@ class HourlyAggregate(Base):
     event_type: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str] = mapped_column(primary_key=True)
     events: Mapped[int] = mapped_column(BigInteger)
+
+
+def count_hours_sql(source: str) -> str:
+    """Write the SELECT of (day, hour, event_type, source, events) of a relation.
+
+    PostgreSQL keeps the offset of the moment whose hour it begins: the hour that a clock shows
+    twice when summer time ends is two hours.
+    """
+    return f"""
+SELECT day, date_trunc('hour', occurred_at, :zone) AS hour, event_type,
+    coalesce(source, '') AS source, count(*) AS events
+FROM {source} GROUP BY 1, 2, 3, 4"""

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from event_ids import ID_DAY_MARGIN, first_id_of
 from event_types import CATALOGUE
 from models.daily_aggregates import UNDATED_END
+from models.identities import read_linked_ids
 
 _WEIGHTS = {name: kind.weight for name, kind in CATALOGUE.items() if kind.weight > 0}
 _TYPES = ", ".join(f"'{name}'" for name in _WEIGHTS)
@@ -86,12 +87,17 @@ def read_history(
 ) -> Sequence[Line]:
     """Give what a person did with products lately, newest first.
 
-    `column` is user_id or anonymous_id. It comes from the events table, so an event
-    stored now changes the next list.
+    `column` is user_id or anonymous_id; with a user comes what was done with the anonymous ids
+    that are linked to them. It is read from the events, so an event stored now changes the next
+    list.
     """
     if column not in ("user_id", "anonymous_id"):
         raise ValueError(f"column must be user_id or anonymous_id, got {column!r}")
     low = first_id_of(since.date() - timedelta(days=ID_DAY_MARGIN))
+    linked = read_linked_ids(session, person) if column == "user_id" else []
+    theirs = f"{column} = :person"
+    if linked:
+        theirs = f"({theirs} OR user_id IS NULL AND anonymous_id = ANY(:linked))"
     rows = session.execute(
         text(
             f"""
@@ -99,13 +105,20 @@ SELECT coalesce(item.product_id, e.product_id) AS product_id, e.weight, e.occurr
     e.event_type = 'purchase' AS bought
 FROM (
     SELECT product_id, items, event_type, occurred_at, {_RATED} AS weight FROM events
-    WHERE {column} = :person AND event_type IN ({_TYPES}) AND occurred_at >= :since
+    WHERE {theirs} AND event_type IN ({_TYPES}) AND occurred_at >= :since
         AND (event_id >= CAST(:low AS uuid) OR event_id < CAST(:undated AS uuid))
     ORDER BY occurred_at DESC LIMIT :limit
 ) AS e LEFT JOIN LATERAL jsonb_to_recordset(e.items) AS item(product_id text) ON true
 WHERE coalesce(item.product_id, e.product_id) IS NOT NULL
 ORDER BY e.occurred_at DESC"""
         ),
-        {"person": person, "since": since, "low": low, "undated": UNDATED_END, "limit": limit},
+        {
+            "person": person,
+            "linked": linked,
+            "since": since,
+            "low": low,
+            "undated": UNDATED_END,
+            "limit": limit,
+        },
     )
     return [Line(row.product_id, float(row.weight), row.occurred_at, row.bought) for row in rows]

@@ -7,7 +7,6 @@ seen whole or not at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 import inbox
-from models.daily_aggregates import count_days_sql, count_types_sql
+from models.erasures import DONE
 from models.product_metrics import COUNTERS, counts_sql
+from models.recount import WAITING_DAYS, compare_aggregates
+from models.suppressions import Salts, digest_sql, uses_another_key
 from models.training_runs import read_champion
 
 
@@ -31,17 +32,20 @@ class Invariant:
     figure: str
 
 
-def check_invariants(engine: Engine, client: redis.Redis, *, zone: str) -> list[Invariant]:
-    """Check them all."""
+def check_invariants(
+    engine: Engine, client: redis.Redis, *, zone: str, secret_key: str = ""
+) -> list[Invariant]:
+    """Check them all. People who were erased are told by hashes that `secret_key` salts."""
     isolated = engine.execution_options(isolation_level="REPEATABLE READ")
     with Session(isolated) as session:
         return [
             _no_id_twice(session),
             _counters_agree(session),
             _inbox_empty(client),
-            *_aggregates_agree(session, zone=zone),
+            _aggregates_agree(session, zone=zone),
             _products_have_metrics(session),
             _model_verifies(session),
+            _erased_stay_erased(session, secret_key),
         ]
 
 
@@ -90,48 +94,10 @@ def _inbox_empty(client: redis.Redis) -> Invariant:
     )
 
 
-def _aggregates_agree(session: Session, *, zone: str) -> Iterator[Invariant]:
-    source = (
-        "(SELECT *, (occurred_at AT TIME ZONE :zone)::date AS day FROM events "
-        "WHERE (occurred_at AT TIME ZONE :zone)::date NOT IN (SELECT day FROM dirty_days) "
-        "AND (occurred_at AT TIME ZONE :zone)::date NOT IN "
-        "(SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL)) AS clean"
-    )
-    unsealed = (
-        "day NOT IN (SELECT day FROM dirty_days) "
-        "AND day NOT IN (SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL)"
-    )
-    names = ", ".join(COUNTERS)
-    by_product = counts_sql(source, extra_key="day")
-    tables = {
-        "daily_totals": (
-            f"SELECT day, events, unique_users, unique_anonymous FROM daily_totals "
-            f"WHERE events > 0 AND {unsealed}",
-            count_days_sql(source),
-        ),
-        "daily_aggregates": (
-            "SELECT day, event_type, source, events, unique_users, unique_anonymous "
-            f"FROM daily_aggregates WHERE {unsealed}",
-            count_types_sql(source),
-        ),
-        "daily_product_metrics": (
-            f"SELECT day, product_id, {names} FROM daily_product_metrics WHERE {unsealed}",
-            f"SELECT key AS day, product_id, {names} FROM ({by_product}) AS counted",
-        ),
-    }
-    compared = wrong = 0
-    for kept, counted in tables.values():
-        row = session.execute(
-            text(
-                f"SELECT (SELECT count(*) FROM ({kept}) AS k), "
-                f"(SELECT count(*) FROM (({kept} EXCEPT ALL {counted}) "
-                f"UNION ALL ({counted} EXCEPT ALL {kept})) AS different)"
-            ),
-            {"zone": zone},
-        ).one()
-        compared, wrong = compared + row[0], wrong + row[1]
-    waiting = session.scalar(text("SELECT count(DISTINCT day) FROM dirty_days"))
-    yield Invariant(
+def _aggregates_agree(session: Session, *, zone: str) -> Invariant:
+    compared, wrong = compare_aggregates(session, zone=zone)
+    waiting = session.scalar(text(f"SELECT count(*) FROM ({WAITING_DAYS}) AS days"), {"zone": zone})
+    return Invariant(
         "I5",
         "aggregates of unsealed days = a recount",
         wrong == 0,
@@ -163,4 +129,33 @@ def _model_verifies(session: Session) -> Invariant:
         text_,
         same,
         f"version {champion.version}, {champion.size_bytes:,} bytes, sha256 {found[:12]}…",
+    )
+
+
+def _erased_stay_erased(session: Session, secret_key: str) -> Invariant:
+    text_ = "after an erasure nothing of the person is stored"
+    erasures = session.scalar(
+        text("SELECT count(*) FROM erasures WHERE status = :done"), {"done": DONE}
+    )
+    if not erasures:
+        return Invariant("I11", text_, True, "nobody was erased yet")
+    if not secret_key:
+        return Invariant("I11", text_, False, "SECRET_KEY is not set: the erased are not known")
+    salts = Salts.of(secret_key)
+    if uses_another_key(session, salts):
+        return Invariant("I11", text_, False, "SECRET_KEY has changed: the erased are not known")
+    found = session.scalar(
+        text(
+            f"SELECT count(DISTINCT {digest_sql()}) FROM ("
+            "SELECT DISTINCT user_id, NULL AS anonymous_id FROM events WHERE user_id IS NOT NULL "
+            "UNION ALL SELECT DISTINCT NULL, anonymous_id FROM events "
+            "WHERE user_id IS NULL AND anonymous_id IS NOT NULL "
+            "UNION ALL SELECT user_id, NULL FROM identities) AS people "
+            f"WHERE {digest_sql()} IN "
+            "(SELECT unnest(digests) FROM erasures WHERE status = :done)"
+        ),
+        {**salts.as_parameters(), "done": DONE},
+    )
+    return Invariant(
+        "I11", text_, found == 0, f"{erasures:,} erasures, {found:,} people of them found"
     )

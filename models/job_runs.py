@@ -58,6 +58,16 @@ def is_done(session: Session, job: str, period: str) -> bool:
     return status == "done"
 
 
+def read_last_done(session: Session, job: str) -> JobRun | None:
+    """Give the run of a job that finished last."""
+    return session.scalars(
+        select(JobRun)
+        .where(JobRun.job == job, JobRun.status == "done")
+        .order_by(JobRun.finished_at.desc())
+        .limit(1)
+    ).first()
+
+
 def lock_job(session: Session, job: str, *, wait: bool = False) -> bool:
     """Take the job's lock until the transaction ends; False when another process holds it.
 

@@ -44,18 +44,30 @@ def ensure_partitions(session: Session, days: Iterable[date]) -> list[date]:
     wanted = set(days)
     if not wanted:
         return []
-    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _PARTITION_LOCK})
+    lock_partitions(session)
     missing = sorted(wanted - read_partition_days(session))
     for day in missing:
-        name, low, high = (
-            partition_name(day),
-            first_id_of(day),
-            first_id_of(day + timedelta(days=1)),
-        )
-        session.execute(text(f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS)"))
-        bounds = f"FROM ('{low}') TO ('{high}')"
-        session.execute(text(f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES {bounds}"))
+        create_apart(session, day)
+        attach_partition(session, day)
     return missing
+
+
+def lock_partitions(session: Session) -> None:
+    """Make partitions one after the other, until the transaction ends."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _PARTITION_LOCK})
+
+
+def create_apart(session: Session, day: date) -> None:
+    """Make the table of a day's partition, which is not one yet and has no index."""
+    session.execute(text(f"CREATE TABLE {partition_name(day)} (LIKE events INCLUDING DEFAULTS)"))
+
+
+def attach_partition(session: Session, day: date) -> None:
+    """Make a day's table a partition. It gets the indices that it lacks."""
+    bounds = f"FROM ('{first_id_of(day)}') TO ('{first_id_of(day + timedelta(days=1))}')"
+    session.execute(
+        text(f"ALTER TABLE events ATTACH PARTITION {partition_name(day)} FOR VALUES {bounds}")
+    )
 
 
 def drop_partition(session: Session, day: date) -> None:

@@ -6,11 +6,12 @@ are purged and when the counters are checked; so the four cannot disagree by con
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import BigInteger, Numeric, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from event_types import types_by_counter
 from models.base import Base
@@ -122,6 +123,30 @@ def add_counts_sql(table: str, counts: str) -> str:
 INSERT INTO {table} AS old (product_id, {names})
 SELECT product_id, {names} FROM {counts} ORDER BY product_id
 ON CONFLICT (product_id) DO UPDATE SET {sums}"""
+
+
+def ensure_metrics(session: Session, product_id: str) -> int:
+    """Make the metrics row of a product unless it is there; give how many were made, 0 or 1."""
+    return bulk_ensure_metrics(session, [product_id])
+
+
+def bulk_ensure_metrics(session: Session, product_ids: Collection[str]) -> int:
+    """Make the metrics rows that are missing, in one statement; give how many were made.
+
+    Rows that others make or count into at the same time stay as they are. Like the counts, they
+    are written in the order of their product.
+    """
+    if not product_ids:
+        return 0
+    made = session.execute(
+        text(
+            "INSERT INTO product_metrics (product_id) "
+            "SELECT DISTINCT product_id FROM unnest(CAST(:ids AS text[])) AS given(product_id) "
+            "ORDER BY product_id ON CONFLICT (product_id) DO NOTHING RETURNING 1"
+        ),
+        {"ids": list(product_ids)},
+    )
+    return len(made.all())
 
 
 def _types(counter: str, sign: int) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Integer, Numeric, func, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base
@@ -48,6 +48,32 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+_TYPES = {
+    "product_id": "text",
+    "name": "text",
+    "category": "text",
+    "price": "numeric",
+    "gender": "text",
+    "color": "text",
+    "material": "text",
+    "size": "text",
+    "attributes": "jsonb",
+    "active": "boolean",
+    "stock": "integer",
+}
+_SET = ", ".join(f"{name} = excluded.{name}" for name in (*_DEFAULTS, "updated_at"))
+# xmax is zero in a row that no transaction has replaced: the row is new.
+_UPSERT = text(
+    f"""
+INSERT INTO products ({", ".join(_TYPES)}, created_at, updated_at)
+SELECT {", ".join(_TYPES)}, :now, :now FROM json_to_recordset(CAST(:rows AS json))
+    AS row({", ".join(f"{name} {kind}" for name, kind in _TYPES.items())})
+ORDER BY product_id
+ON CONFLICT (product_id) DO UPDATE SET {_SET}
+RETURNING products.xmax = 0"""
+)
+
+
 def upsert_products(
     session: Session, products: Sequence[dict[str, Any]], *, now: datetime
 ) -> tuple[int, int]:
@@ -56,17 +82,23 @@ def upsert_products(
     A product is replaced whole: a field left out gets its default. Of two products with the same
     id in one call the last wins.
     """
-    rows = {
-        product["product_id"]: {**_DEFAULTS, **product, "created_at": now, "updated_at": now}
-        for product in products
-    }
+    rows = {product["product_id"]: {**_DEFAULTS, **product} for product in products}
     if not rows:
         return 0, 0
-    statement = insert(Product).values([rows[key] for key in sorted(rows)])
-    replaced = {name: statement.excluded[name] for name in (*_DEFAULTS, "updated_at")}
-    upsert = statement.on_conflict_do_update(index_elements=["product_id"], set_=replaced)
-    # xmax is zero in a row that no transaction has replaced: the row is new.
-    created = (
-        session.execute(upsert.returning(text("(products.xmax = 0) AS created"))).scalars().all()
-    )
+    # Decimals go as text, which PostgreSQL reads exactly.
+    document = json.dumps(list(rows.values()), default=str)
+    created = session.scalars(_UPSERT, {"rows": document, "now": now}).all()
     return sum(created), len(created) - sum(created)
+
+
+def change_product(
+    session: Session, product_id: str, changes: dict[str, Any], *, now: datetime
+) -> Product | None:
+    """Change some fields of a product; give it, or None when the catalogue does not know it."""
+    product = session.get(Product, product_id, with_for_update=True)
+    if product is not None:
+        for name, value in changes.items():
+            setattr(product, name, value)
+        product.updated_at = now
+        session.flush()
+    return product

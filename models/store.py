@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 import msgspec
 from msgspec import Raw
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from event_types import LINKING
 from models.events import BATCH_COLUMNS, ROW_COLUMNS
 from models.product_metrics import add_counts_sql, counts_sql
+from models.suppressions import Salts, digest_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +24,12 @@ class StoreCounts:
 
     received: int
     stored: int
+    refused: int = 0
 
     @property
     def duplicate(self) -> int:
         """Count the events whose id was known before, or stood in the set twice."""
-        return self.received - self.stored
+        return self.received - self.refused - self.stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +65,62 @@ _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_list = msgspec.json.Decoder(list[Raw]).decode
 _NO_LIST = Raw(b"{}")
 
-#: Only rows that the insert really returned go on to be counted, so storing a batch again, in any
-#: order and any number of times, changes nothing. The day marks are rows of their own rather than
-#: one row a day: two workers then never wait for each other's mark.
-STORE: TextClause = text(
-    f"""
-WITH stored AS (
-    INSERT INTO events ({", ".join(_COLUMNS)}){_RECEIVED}
+# With the limit each event is looked up by itself: the table may be larger than any batch.
+_ALLOWED = f"""
+    SELECT * FROM ({_RECEIVED}
+    ) AS received
+    WHERE (SELECT true FROM suppressions WHERE digest = {digest_sql()} LIMIT 1) IS NULL"""
+
+#: The first user who is seen with an anonymous id keeps it.
+_LINKED = f"""
+), linked AS (
+    INSERT INTO identities (anonymous_id, user_id)
+    SELECT DISTINCT ON (anonymous_id) anonymous_id, user_id FROM stored
+    WHERE event_type IN ({", ".join(f"'{name}'" for name in sorted(LINKING))})
+        AND user_id IS NOT NULL AND anonymous_id IS NOT NULL
+    ORDER BY anonymous_id, occurred_at, event_id
+    ON CONFLICT (anonymous_id) DO NOTHING
+    RETURNING anonymous_id
+), relinked AS (
+    INSERT INTO dirty_identities (anonymous_id) SELECT anonymous_id FROM linked"""
+_LINKING_BYTES = tuple(f'"{name}"'.encode() for name in sorted(LINKING))
+
+
+def store_sql(*, suppressing: bool, linking: bool) -> str:
+    """Write the fused statement; it gives how many events were allowed and how many stored.
+
+    Only rows that the insert really returned go on to be counted and linked, so storing a batch
+    again, in any order and any number of times, changes nothing. The day marks are rows of their
+    own rather than one row a day: two workers then never wait for each other's mark.
+
+    Most batches need neither the look at suppressions nor the links, and do not pay for them.
+    """
+    returned = "event_type, product_id, quantity, value, items, occurred_at"
+    if linking:
+        returned += ", event_id, user_id, anonymous_id"
+    allowed = f"allowed AS MATERIALIZED ({_ALLOWED}\n), " if suppressing else ""
+    source = f" SELECT {', '.join(_COLUMNS)} FROM allowed" if suppressing else _RECEIVED
+    return f"""
+WITH {allowed}stored AS (
+    INSERT INTO events ({", ".join(_COLUMNS)}){source}
     ORDER BY event_id
     ON CONFLICT (event_id) DO NOTHING
-    RETURNING event_type, product_id, quantity, value, items, occurred_at
+    RETURNING {returned}
 ), counted AS ({counts_sql("stored")}
-), metrics AS ({add_counts_sql("product_metrics", "counted")}
+), metrics AS ({add_counts_sql("product_metrics", "counted")}{_LINKED if linking else ""}
 ), marked AS (
     INSERT INTO dirty_days (day)
     SELECT DISTINCT (occurred_at AT TIME ZONE :zone)::date FROM stored
 )
-SELECT count(*) FROM stored"""
-)
+SELECT {"(SELECT count(*) FROM allowed)" if suppressing else "NULL"} AS allowed,
+    count(*) AS stored FROM stored"""
+
+
+_STORE = {
+    (suppressing, linking): text(store_sql(suppressing=suppressing, linking=linking))
+    for suppressing in (False, True)
+    for linking in (False, True)
+}
 
 _COMPARED = (
     "event_type",
@@ -92,33 +135,69 @@ _COMPARED = (
     "properties",
 )
 
-#: The first event of an id wins; another content under the same id is worth telling.
-CONFLICTING: TextClause = text(
-    f"""
-SELECT count(*) FROM ({_RECEIVED}
-) AS received JOIN events USING (event_id)
-WHERE ({", ".join(f"received.{name}" for name in _COMPARED)})
+_IS_OTHER = f"""
+({", ".join(f"received.{name}" for name in _COMPARED)})
     IS DISTINCT FROM ({", ".join(f"events.{name}" for name in _COMPARED)})"""
+
+#: The first event of an id wins; another content under the same id is worth telling.
+_CONFLICTING = {
+    suppressing: text(
+        f"SELECT count(*) FROM ({source}\n) AS received JOIN events USING (event_id) "
+        f"WHERE {_IS_OTHER}"
+    )
+    for suppressing, source in {False: _RECEIVED, True: _ALLOWED}.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a store may not take: days that are sealed, and people who are suppressed."""
+
+    sealed_through: date | None
+    salts: Salts | None
+
+
+def read_limits(session: Session, *, secret_key: str) -> Limits:
+    """Read what the transaction may not store. Raises SecretKeyMissingError.
+
+    Read it with the lock for stores held: purges and erasures wait for the stores that did not
+    see what they have written.
+    """
+    sealed, suppressing = session.execute(_LIMITS).one()
+    return Limits(sealed, Salts.of(secret_key) if suppressing else None)
+
+
+_LIMITS = text(
+    "SELECT (SELECT max(day) FROM daily_totals WHERE sealed_at IS NOT NULL), "
+    "EXISTS (SELECT FROM suppressions)"
 )
 
 
-def store_batches(session: Session, batches: Sequence[bytes], *, zone: str) -> StoreCounts:
+def store_batches(
+    session: Session, batches: Sequence[bytes], *, zone: str, salts: Salts | None = None
+) -> StoreCounts:
     """Insert the events of some batches, count them and mark their days, in the open transaction.
 
     A batch is the JSON object that the door put into the inbox: the fields all its events share,
-    and `events`, a list of rows. Each event's partition must exist.
+    and `events`, a list of rows. Each event's partition must exist. With `salts`, the events of
+    suppressed people are left out.
     """
     if not batches:
         return StoreCounts(received=0, stored=0)
     parts = part_batches(batches)
-    stored = session.execute(STORE, {**parts.as_parameters(), "zone": zone}).scalar_one()
-    return StoreCounts(received=parts.count, stored=stored)
+    statement = _STORE[salts is not None, _may_link(parts.events)]
+    parameters = {**parts.as_parameters(), **_salt(salts), "zone": zone}
+    allowed, stored = session.execute(statement, parameters).one()
+    refused = 0 if allowed is None else parts.count - allowed
+    return StoreCounts(received=parts.count, stored=stored, refused=refused)
 
 
-def count_conflicting(session: Session, batches: Sequence[bytes]) -> int:
+def count_conflicting(
+    session: Session, batches: Sequence[bytes], *, salts: Salts | None = None
+) -> int:
     """Count the events whose id is stored with another content. Worth asking after duplicates."""
-    found = session.execute(CONFLICTING, part_batches(batches).as_parameters())
-    return int(found.scalar_one())
+    parameters = {**part_batches(batches).as_parameters(), **_salt(salts)}
+    return int(session.execute(_CONFLICTING[salts is not None], parameters).scalar_one())
 
 
 def read_stored_ids(session: Session, event_ids: Sequence[str]) -> set[str]:
@@ -132,6 +211,15 @@ def read_stored_ids(session: Session, event_ids: Sequence[str]) -> set[str]:
         {"ids": list(event_ids)},
     )
     return set(found)
+
+
+def _salt(salts: Salts | None) -> dict[str, Any]:
+    return {} if salts is None else salts.as_parameters()
+
+
+def _may_link(events: bytes) -> bool:
+    """Tell at a glance whether there may be an event that links; its type is a word of its own."""
+    return any(word in events for word in _LINKING_BYTES)
 
 
 def part_batches(batches: Sequence[bytes]) -> Parts:

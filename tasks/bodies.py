@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from event_ids import id_day, uuid8
 from models.dead_letters import Refusal
+from models.person import events_of_body
 
 
 class _Body(msgspec.Struct, omit_defaults=True):
@@ -64,6 +65,12 @@ def read_id(single: bytes) -> str | None:
         return str(msgspec.json.decode(single, type=_OneIdentified).events[0].event_id)
     except msgspec.MsgspecError:
         return None
+
+
+def read_single(single: bytes) -> bytes:
+    """Give the JSON of a body's only event; that of no event when it cannot be read."""
+    events = events_of_body(single)
+    return bytes(events[0]) if events else b"{}"
 
 
 def read_day(single: bytes, *, zone: str) -> date | None:

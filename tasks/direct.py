@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from intake.deny import DenyList
 from intake.request import encode_batch, read_values
 from intake.rows import Rules, Sender
 from settings import Settings
@@ -31,14 +32,20 @@ def store_direct(
     rules = Rules(
         max_event_bytes=settings.max_event_bytes,
         max_batch_events=settings.max_batch_events,
-        retention_days=settings.retention_days,
+        retention_days=settings.open_days,
         strict_types=settings.strict_types,
+        deny_list=DenyList.parse(settings.property_deny_list),
     )
     reading = read_values(events, sender=sender, rules=rules)
     result = StoreResult()
     if reading.rows:
         body = encode_batch(reading.rows, sender=sender)
         result = store_bodies(
-            engine, [body], set(reading.days), known_days=known_days, zone=settings.report_timezone
+            engine,
+            [body],
+            set(reading.days),
+            known_days=known_days,
+            zone=settings.report_timezone,
+            secret_key=settings.secret_key,
         )
     return {**result.as_dict(), "rejected": reading.rejected}

@@ -33,6 +33,7 @@ class Drainer:
     client: redis.Redis
     consumer: str
     zone: str = "UTC"
+    secret_key: str = field(default="", repr=False)
     max_rows: int = 5000
     reclaim_s: float = 30.0
     known_days: set[date] = field(default_factory=set)
@@ -59,7 +60,14 @@ class Drainer:
         """Store some batches in one transaction, then take them out of the inbox."""
         bodies = [batch.body for batch in batches]
         days = {day for batch in batches for day in batch.days}
-        result = store_bodies(self.engine, bodies, days, known_days=self.known_days, zone=self.zone)
+        result = store_bodies(
+            self.engine,
+            bodies,
+            days,
+            known_days=self.known_days,
+            zone=self.zone,
+            secret_key=self.secret_key,
+        )
         inbox.done(self.client, batches, totals=result.as_dict())
         return result
 

@@ -39,7 +39,8 @@ DAILY = Due("aggregate.daily", "aggregate-daily", time(1, 0))
 PARTITIONS = Due("partitions.ahead", "partitions", time(1, 30))
 RETRAIN = Due("train.nightly", "retrain", time(2, 0))
 PURGE = Due("retention.purge", "purge", time(2, 0), weekday=6)
-TIMETABLE = (DAILY, PARTITIONS, RETRAIN, PURGE)
+RECONCILE = Due("metrics.reconcile", "reconcile", time(3, 0))
+TIMETABLE = (DAILY, PARTITIONS, RETRAIN, PURGE, RECONCILE)
 
 
 def run_job(

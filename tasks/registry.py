@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from celery import Task
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 import inbox
-from tasks import aggregate, jobs, retention, train
+from models.database import transaction
+from models.erasures import read_unfinished
+from tasks import aggregate, erase, jobs, reconcile, retention, train
 from tasks.celery_app import app
 from tasks.direct import store_direct
 from tasks.ingest import sweep
@@ -83,7 +86,10 @@ def aggregate_dirty() -> dict[str, Any] | None:
 
     def work() -> dict[str, Any]:
         done = aggregate.aggregate_dirty(
-            here.engine, zone=here.settings.report_timezone, now=_now()
+            here.engine,
+            zone=here.settings.report_timezone,
+            now=_now(),
+            properties=here.settings.counted_properties,
         )
         return {"days": done.days, "events": done.events}
 
@@ -106,8 +112,11 @@ def aggregate_daily(day: str | None = None) -> dict[str, Any] | None:
 
     def work() -> dict[str, Any]:
         name = here.settings.report_timezone
-        done = aggregate.aggregate_days(here.engine, [wanted], zone=name, now=_now())
-        rest = aggregate.aggregate_dirty(here.engine, zone=name, now=_now())
+        counted = here.settings.counted_properties
+        done = aggregate.aggregate_days(
+            here.engine, [wanted], zone=name, now=_now(), properties=counted
+        )
+        rest = aggregate.aggregate_dirty(here.engine, zone=name, now=_now(), properties=counted)
         return {"day": str(wanted), "events": done.events, "more_days": rest.days}
 
     return jobs.run_job(here.engine, jobs.DAILY.job, period, work, clock=_now, once=day is None)
@@ -128,7 +137,7 @@ def partitions_ahead() -> dict[str, Any] | None:
 
 @app.task(name="retention.purge", soft_time_limit=3600, time_limit=3630)
 def purge(days: int | None = None, dry_run: bool = False) -> dict[str, Any] | None:
-    """Purge events beyond the retention, or beyond `days`."""
+    """Purge events beyond the retention, each type beyond its own, or all beyond `days`."""
     here = resources()
     period = jobs.PURGE.last_period(_now()) if days is None else f"by hand {_now().isoformat()}"
 
@@ -136,13 +145,44 @@ def purge(days: int | None = None, dry_run: bool = False) -> dict[str, Any] | No
         done = retention.purge(
             here.engine,
             days=here.settings.retention_days if days is None else days,
+            by_type=here.settings.retention_of_types if days is None else {},
             zone=here.settings.report_timezone,
             now=_now(),
+            properties=here.settings.counted_properties,
             dry_run=dry_run,
         )
-        return {"cutoff": str(done.cutoff), "events": done.events, "dry_run": done.dry_run}
+        return done.as_outcome()
 
     return jobs.run_job(here.engine, jobs.PURGE.job, period, work, clock=_now, once=days is None)
+
+
+@app.task(name="privacy.erase", soft_time_limit=3600, time_limit=3630)
+def erase_person(erasure_id: str) -> bool:
+    """Carry out a requested erasure. The message names nobody: the ids stand in the request."""
+    here = resources()
+    finished = erase.erase(
+        here.engine,
+        here.redis,
+        UUID(erasure_id),
+        secret_key=here.settings.secret_key,
+        zone=here.settings.report_timezone,
+        clock=_now,
+    )
+    aggregate_dirty()
+    return finished
+
+
+@app.task(name="metrics.reconcile", soft_time_limit=1800, time_limit=1830)
+def reconcile_metrics() -> dict[str, Any] | None:
+    """Recount the counters of tonight's sample of products."""
+    here = resources()
+    period = jobs.RECONCILE.last_period(_now())
+
+    def work() -> dict[str, Any]:
+        day = date.fromisoformat(period)
+        return reconcile.reconcile(here.engine, day=day, zone=here.settings.report_timezone)
+
+    return jobs.run_job(here.engine, jobs.RECONCILE.job, period, work, clock=_now)
 
 
 @app.task(name="train.run", soft_time_limit=7200, time_limit=7260, acks_late=False)
@@ -167,11 +207,15 @@ def train_nightly() -> dict[str, Any] | None:
 
 @app.task(name="jobs.catch_up", soft_time_limit=60, time_limit=90, acks_late=False)
 def catch_up() -> list[str]:
-    """Send the tasks of periods that were missed."""
+    """Send the tasks of periods that were missed, and of erasures that are not finished."""
     late = jobs.overdue(resources().engine, now=_now())
     for due in late:
         app.send_task(due.task)
-    return [due.task for due in late]
+    with transaction(resources().engine) as session:
+        unfinished = read_unfinished(session)
+    for erasure_id in unfinished:
+        erase_person.delay(str(erasure_id))
+    return [*(due.task for due in late), *("privacy.erase" for _ in unfinished)]
 
 
 @app.task(name="inbox.depth", soft_time_limit=10, time_limit=15)

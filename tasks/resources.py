@@ -42,6 +42,7 @@ def _make(pid: int) -> Resources:
         # Process ids come again after a restart, so a random part keeps consumers apart.
         consumer=f"{socket.gethostname()}-{pid}-{os.urandom(4).hex()}",
         zone=settings.report_timezone,
+        secret_key=settings.secret_key,
         max_rows=settings.drain_rows,
         reclaim_s=settings.inbox_reclaim_s,
     )

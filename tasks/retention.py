@@ -1,15 +1,18 @@
-"""Purge: drop events older than the retention, after counting them into what stays."""
+"""Purge: delete events older than the retention, after counting them into what stays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from event_ids import ID_DAY_MARGIN
-from models.daily_aggregates import UNDATED_END, read_sealed_through, seal_days
+from models.daily_aggregates import UNDATED_END, DailyTotal, seal_days
 from models.database import transaction
 from models.partitions import (
     drop_partition,
@@ -26,35 +29,125 @@ CHUNK = 10_000
 #: also in a zone where it is still yesterday.
 FEWEST_DAYS = ID_DAY_MARGIN + 1
 PARTITIONS_AHEAD = 7
+#: Stands for the partition of the ids that carry no time.
+UNDATED = "events_undated"
+
+
+@dataclass(slots=True)
+class Purged:
+    """Count what a purge deleted, or would delete.
+
+    `cutoff` is the first day of which every type is kept; `by_partition` counts the events of each
+    partition by type.
+    """
+
+    cutoff: date | None
+    dry_run: bool
+    partitions: int = 0
+    by_partition: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def by_type(self) -> Counter[str]:
+        """Count the events by type."""
+        return sum(self.by_partition.values(), Counter())
+
+    @property
+    def events(self) -> int:
+        """Count the events."""
+        return self.by_type.total()
+
+    def as_outcome(self) -> dict[str, Any]:
+        """Give the counts by name."""
+        return {
+            "cutoff": None if self.cutoff is None else str(self.cutoff),
+            "partitions": self.partitions,
+            "events": self.events,
+            "by_type": dict(self.by_type.most_common()),
+            "dry_run": self.dry_run,
+        }
+
+    def add(self, partition: str, counts: Mapping[str, int]) -> None:
+        """Count events of a partition."""
+        if counts:
+            self.by_partition.setdefault(partition, Counter()).update(counts)
 
 
 @dataclass(frozen=True, slots=True)
-class Purged:
-    """Count what a purge deleted, or would delete."""
+class _Purge:
+    """What every step of a purge needs."""
 
-    cutoff: date
-    partitions: int
-    events: int
-    dry_run: bool
+    zone: str
+    now: datetime
+    properties: Sequence[str]
+
+    def cutoff(self, days: int) -> date:
+        """Give the first day that is kept."""
+        if days < FEWEST_DAYS:
+            raise ValueError(f"days must be >= {FEWEST_DAYS}, got {days}")
+        return self.now.astimezone(UTC).date() - timedelta(days=days)
+
+    def seal(self, session: Session, first: date, last: date) -> None:
+        """Bring the aggregates of the days up to date and make them final.
+
+        A day may lie open behind sealed ones: a purge of one type passes by where that has none.
+        """
+        sealed = session.scalars(
+            select(DailyTotal.day).where(
+                DailyTotal.day.between(first, last), DailyTotal.sealed_at.is_not(None)
+            )
+        )
+        days = {first + timedelta(days=n) for n in range((last - first).days + 1)}
+        if not (still_open := sorted(days - set(sealed))):
+            return
+        aggregate_span(
+            session,
+            still_open[0],
+            still_open[-1],
+            zone=self.zone,
+            now=self.now,
+            properties=self.properties,
+        )
+        seal_days(session, still_open, now=self.now)
+
+    def seal_around(self, session: Session, day: date) -> None:
+        """Seal the days of which a partition may hold events."""
+        margin = timedelta(days=ID_DAY_MARGIN)
+        self.seal(session, day - margin, day + margin)
 
 
-def purge(engine: Engine, *, days: int, zone: str, now: datetime, dry_run: bool = False) -> Purged:
-    """Delete the events whose day lies more than `days` before today (UTC).
+def purge(
+    engine: Engine,
+    *,
+    days: int | None,
+    zone: str,
+    now: datetime,
+    by_type: Mapping[str, int] | None = None,
+    properties: Sequence[str] = (),
+    dry_run: bool = False,
+) -> Purged:
+    """Delete the events whose day lies more than `days` before today (UTC); None keeps all.
 
-    Partition by partition, each in a transaction that aggregates the days it touches, seals them,
-    adds the counts to the purged counters and drops the partition; a crash leaves whole ones.
+    Those of a type in `by_type` go after its own days. Each transaction aggregates the days that
+    it touches, seals them, adds what it deletes to the purged counters, and deletes: a partition
+    whole, or a chunk of the events of some types. A purge that was stopped is done by the next one.
     """
-    if days < FEWEST_DAYS:
-        raise ValueError(f"days must be >= {FEWEST_DAYS}, got {days}")
-    cutoff = now.astimezone(UTC).date() - timedelta(days=days)
+    work = _Purge(zone=zone, now=now, properties=properties)
+    cutoff = None if days is None else work.cutoff(days)
+    cutoffs = {kind: work.cutoff(kept) for kind, kept in (by_type or {}).items()}
+    done = Purged(cutoff=cutoff, dry_run=dry_run)
     with transaction(engine) as session:
-        old = sorted(day for day in read_partition_days(session) if day < cutoff)
-    events = 0
-    for day in old:
-        with transaction(engine) as session:
-            events += _purge_day(session, day, zone=zone, now=now, dry_run=dry_run)
-    events += _purge_undated(engine, cutoff, zone=zone, now=now, dry_run=dry_run)
-    return Purged(cutoff=cutoff, partitions=len(old), events=events, dry_run=dry_run)
+        partitions = sorted(read_partition_days(session))
+    for day in partitions:
+        if cutoff is not None and day < cutoff:
+            _purge_partition(engine, day, work, done)
+        elif kinds := sorted(kind for kind, end in cutoffs.items() if day < end):
+            _purge_types(engine, day, kinds, work, done)
+    if cutoff is not None:
+        _purge_undated(engine, cutoff, None, work, done)
+    for kind, end in cutoffs.items():
+        # What the purge of all types has counted already is not counted again by a dry run.
+        _purge_undated(engine, end, kind, work, done, since=cutoff)
+    return done
 
 
 def ensure_partitions_ahead(engine: Engine, *, now: datetime) -> int:
@@ -65,67 +158,100 @@ def ensure_partitions_ahead(engine: Engine, *, now: datetime) -> int:
         return len(ensure_partitions(session, days))
 
 
-def _purge_day(session: Session, day: date, *, zone: str, now: datetime, dry_run: bool) -> int:
+def _purge_partition(engine: Engine, day: date, work: _Purge, done: Purged) -> None:
     name = partition_name(day)
-    if dry_run:
-        return int(session.scalar(text(f"SELECT count(*) FROM {name}")) or 0)
-    lock_for_purge(session)
-    # The partition holds events of up to ID_DAY_MARGIN days before and after its own.
-    _seal(
-        session,
-        day - timedelta(days=ID_DAY_MARGIN),
-        day + timedelta(days=ID_DAY_MARGIN),
-        zone=zone,
-        now=now,
-    )
-    counted = session.scalar(text(f"SELECT count(*) FROM {name}")) or 0
-    session.execute(
-        text(
-            f"WITH counted AS ({counts_sql(name)}) "
-            f"{add_counts_sql('purged_product_metrics', 'counted')}"
-        )
-    )
-    drop_partition(session, day)
-    return int(counted)
-
-
-def _purge_undated(engine: Engine, cutoff: date, *, zone: str, now: datetime, dry_run: bool) -> int:
-    """Delete old events whose ids carry no time, in chunks: they share one partition."""
-    total = 0
-    old = "event_id < CAST(:undated AS uuid) AND occurred_at < CAST(:cutoff AS date)"
-    bounds = {"undated": UNDATED_END, "cutoff": cutoff}
-    if dry_run:
-        with transaction(engine) as session:
-            return int(
-                session.scalar(text(f"SELECT count(*) FROM events WHERE {old}"), bounds) or 0
+    with transaction(engine) as session:
+        if not done.dry_run:
+            lock_for_purge(session)
+            work.seal_around(session, day)
+        counted = _count_types(session, name, "TRUE", {})
+        if not done.dry_run:
+            session.execute(
+                text(
+                    f"WITH counted AS ({counts_sql(name)}) "
+                    f"{add_counts_sql('purged_product_metrics', 'counted')}"
+                )
             )
+            drop_partition(session, day)
+    done.partitions += 1
+    done.add(name, counted)
+
+
+def _purge_types(engine: Engine, day: date, kinds: list[str], work: _Purge, done: Purged) -> None:
+    """Delete the events of some types from a partition, which the others stay in."""
+    name = partition_name(day)
+    condition, values = "event_type = ANY(:kinds)", {"kinds": kinds}
+    with transaction(engine) as session:
+        there = _count_types(session, name, condition, values)
+    if done.dry_run:
+        done.add(name, there)
+        return
+    while there:
+        with transaction(engine) as session:
+            lock_for_purge(session)
+            work.seal_around(session, day)
+            there = _delete_chunk(session, name, condition, values)
+        done.add(name, there)
+
+
+def _purge_undated(
+    engine: Engine,
+    cutoff: date,
+    kind: str | None,
+    work: _Purge,
+    done: Purged,
+    *,
+    since: date | None = None,
+) -> None:
+    """Delete old events whose ids carry no time, in chunks: they share one partition."""
+    condition = "event_id < CAST(:undated AS uuid) AND occurred_at < CAST(:cutoff AS date)"
+    values: dict[str, object] = {"undated": UNDATED_END, "cutoff": cutoff}
+    if kind is not None:
+        condition += " AND event_type = :kind"
+        values["kind"] = kind
+    if since is not None:
+        condition += " AND occurred_at >= CAST(:since AS date)"
+        values["since"] = since
+    if done.dry_run:
+        with transaction(engine) as session:
+            done.add(UNDATED, _count_types(session, "events", condition, values))
+        return
     while True:
         with transaction(engine) as session:
             lock_for_purge(session)
-            first = session.scalar(text(f"SELECT min(occurred_at) FROM events WHERE {old}"), bounds)
-            if first is None:
-                return total
-            _seal(session, first.date() - timedelta(days=1), cutoff, zone=zone, now=now)
-            deleted = session.scalar(
-                text(
-                    f"WITH gone AS (DELETE FROM events WHERE event_id IN "
-                    f"(SELECT event_id FROM events WHERE {old} LIMIT {CHUNK}) "
-                    "RETURNING event_type, product_id, quantity, value, items, occurred_at), "
-                    f"counted AS ({counts_sql('gone')}), "
-                    f"added AS ({add_counts_sql('purged_product_metrics', 'counted')}) "
-                    "SELECT count(*) FROM gone"
-                ),
-                bounds,
+            first = session.scalar(
+                text(f"SELECT min(occurred_at) FROM events WHERE {condition}"), values
             )
-            total += int(deleted or 0)
+            if first is None:
+                return
+            work.seal(session, first.date() - timedelta(days=1), cutoff)
+            deleted = _delete_chunk(session, "events", condition, values)
+        done.add(UNDATED, deleted)
 
 
-def _seal(session: Session, first: date, last: date, *, zone: str, now: datetime) -> None:
-    """Bring the aggregates of the days up to date and make them final."""
-    sealed = read_sealed_through(session)
-    if sealed is not None:
-        first = max(first, sealed + timedelta(days=1))
-    if first > last:
-        return
-    aggregate_span(session, first, last, zone=zone, now=now)
-    seal_days(session, [first + timedelta(days=n) for n in range((last - first).days + 1)], now=now)
+def _count_types(
+    session: Session, table: str, condition: str, values: Mapping[str, object]
+) -> dict[str, int]:
+    rows = session.execute(
+        text(f"SELECT event_type, count(*) FROM {table} WHERE {condition} GROUP BY event_type"),
+        dict(values),
+    )
+    return dict(rows.all())
+
+
+def _delete_chunk(
+    session: Session, table: str, condition: str, values: Mapping[str, object]
+) -> dict[str, int]:
+    """Delete up to CHUNK events, add them to the purged counters, and count them by type."""
+    rows = session.execute(
+        text(
+            f"WITH gone AS (DELETE FROM {table} WHERE event_id IN "
+            f"(SELECT event_id FROM {table} WHERE {condition} LIMIT {CHUNK}) "
+            "RETURNING event_type, product_id, quantity, value, items, occurred_at), "
+            f"counted AS ({counts_sql('gone')}), "
+            f"added AS ({add_counts_sql('purged_product_metrics', 'counted')}) "
+            "SELECT event_type, count(*) FROM gone GROUP BY event_type"
+        ),
+        dict(values),
+    )
+    return dict(rows.all())

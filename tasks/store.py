@@ -12,12 +12,19 @@ from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm import Session
 
 from event_ids import ID_DAY_MARGIN
-from models.daily_aggregates import read_sealed_through
 from models.database import transaction
 from models.dead_letters import Refusal, insert_dead_letters
 from models.partitions import ensure_partitions, lock_for_store
-from models.store import count_conflicting, read_stored_ids, store_batches
-from tasks.bodies import days_of_bodies, read_day, refuse, split_bodies
+from models.person import read_actor
+from models.store import (
+    Limits,
+    count_conflicting,
+    read_limits,
+    read_stored_ids,
+    store_batches,
+)
+from models.suppressions import Salts, read_reasons
+from tasks.bodies import days_of_bodies, read_day, read_single, refuse, split_bodies
 
 log = structlog.get_logger()
 
@@ -35,6 +42,7 @@ class StoreResult:
     duplicate: int = 0
     conflicting: int = 0
     dead: int = 0
+    refused: int = 0
 
     def add(self, other: StoreResult) -> None:
         """Add another result to this one."""
@@ -42,6 +50,7 @@ class StoreResult:
         self.duplicate += other.duplicate
         self.conflicting += other.conflicting
         self.dead += other.dead
+        self.refused += other.refused
 
     def as_dict(self) -> dict[str, int]:
         """Give the counts by name."""
@@ -50,23 +59,32 @@ class StoreResult:
             "duplicate": self.duplicate,
             "conflicting": self.conflicting,
             "dead": self.dead,
+            "refused": self.refused,
         }
 
 
 def store_bodies(
-    engine: Engine, bodies: Sequence[bytes], days: set[date], *, known_days: set[date], zone: str
+    engine: Engine,
+    bodies: Sequence[bytes],
+    days: set[date],
+    *,
+    known_days: set[date],
+    zone: str,
+    secret_key: str = "",
 ) -> StoreResult:
     """Store batches in one transaction of their own, whatever their events are like.
 
     The good way is one statement. When the database refuses an event, the transaction is made
     again: halved until the bad event is alone and becomes a dead letter. Errors that are not the
-    data's fault are raised, with nothing stored.
+    data's fault are raised, with nothing stored. Nothing is kept of suppressed people, who are
+    known by hashes that `secret_key` salts: SecretKeyMissingError without it.
     """
     _ensure_days(engine, days, known_days)
     try:
         with transaction(engine) as session:
             lock_for_store(session)
-            return _store_together(session, bodies, days, zone=zone)
+            limits = read_limits(session, secret_key=secret_key)
+            return _store_together(session, bodies, days, limits, zone=zone)
     except (DBAPIError, UnicodeDecodeError) as error:
         if not _is_final(error):
             raise
@@ -76,19 +94,20 @@ def store_bodies(
     _ensure_days(engine, days | days_of_bodies(singles), known_days)
     with transaction(engine) as session:
         lock_for_store(session)
-        kept, result = _bury_sealed(session, singles, zone=zone)
+        limits = read_limits(session, secret_key=secret_key)
+        kept, result = _sift(session, singles, limits, zone=zone)
         result.add(_store_apart(session, kept, zone=zone))
         return result
 
 
 def _store_together(
-    session: Session, bodies: Sequence[bytes], days: set[date], *, zone: str
+    session: Session, bodies: Sequence[bytes], days: set[date], limits: Limits, *, zone: str
 ) -> StoreResult:
-    sealed = read_sealed_through(session)
+    sealed = limits.sealed_through
     # The days of ids and of events differ by a little, so look closer before it is certain.
     if sealed is None or not days or min(days) > sealed + timedelta(days=ID_DAY_MARGIN):
-        return _store(session, bodies, zone=zone)
-    kept, result = _bury_sealed(session, split_bodies(bodies), zone=zone)
+        return _store(session, bodies, zone=zone, salts=limits.salts)
+    kept, result = _sift(session, split_bodies(bodies), limits, zone=zone)
     result.add(_store(session, kept, zone=zone))
     return result
 
@@ -111,21 +130,49 @@ def _store_apart(session: Session, singles: Sequence[bytes], *, zone: str) -> St
     return result
 
 
-def _store(session: Session, bodies: Sequence[bytes], *, zone: str) -> StoreResult:
-    counts = store_batches(session, bodies, zone=zone)
-    conflicting = count_conflicting(session, bodies) if counts.duplicate else 0
+def _store(
+    session: Session, bodies: Sequence[bytes], *, zone: str, salts: Salts | None = None
+) -> StoreResult:
+    counts = store_batches(session, bodies, zone=zone, salts=salts)
+    conflicting = count_conflicting(session, bodies, salts=salts) if counts.duplicate else 0
     return StoreResult(
-        stored=counts.stored, duplicate=counts.duplicate - conflicting, conflicting=conflicting
+        stored=counts.stored,
+        duplicate=counts.duplicate - conflicting,
+        conflicting=conflicting,
+        refused=counts.refused,
     )
 
 
-def _bury_sealed(
-    session: Session, singles: Sequence[bytes], *, zone: str
+def _sift(
+    session: Session, singles: Sequence[bytes], limits: Limits, *, zone: str
 ) -> tuple[list[bytes], StoreResult]:
-    """Take out the events of sealed days, whose aggregates are final."""
-    sealed = read_sealed_through(session)
+    """Take out the events of suppressed people, and then those of sealed days."""
+    kept = _leave_out_suppressed(session, singles, limits.salts)
+    result = StoreResult(refused=len(singles) - len(kept))
+    kept, late = _part_sealed(kept, limits.sealed_through, zone=zone)
+    result.add(_bury(session, late))
+    return kept, result
+
+
+def _leave_out_suppressed(
+    session: Session, singles: Sequence[bytes], salts: Salts | None
+) -> list[bytes]:
+    """Leave out the events of suppressed people: they may not become dead letters either."""
+    if salts is None:
+        return list(singles)
+    digests = [salts.digest_actor(*read_actor(read_single(single))) for single in singles]
+    refused = read_reasons(session, {digest for digest in digests if digest is not None})
+    return [
+        single for single, digest in zip(singles, digests, strict=True) if digest not in refused
+    ]
+
+
+def _part_sealed(
+    singles: Sequence[bytes], sealed: date | None, *, zone: str
+) -> tuple[list[bytes], list[Refusal]]:
+    """Part the events of sealed days, whose aggregates are final, from the others."""
     if sealed is None:
-        return list(singles), StoreResult()
+        return list(singles), []
     kept, late = [], []
     for single in singles:
         day = read_day(single, zone=zone)
@@ -133,7 +180,7 @@ def _bury_sealed(
             kept.append(single)
         else:
             late.append(refuse(single, "sealed", f"its day is purged up to {sealed}"))
-    return kept, _bury(session, late)
+    return kept, late
 
 
 def _bury(session: Session, refusals: Sequence[Refusal]) -> StoreResult:

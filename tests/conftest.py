@@ -56,6 +56,7 @@ def server_settings() -> Iterator[Settings]:
                     "REDIS_URL": servers.redis_url,
                     "SECRET_KEY": "only for tests",
                     "ANALYTICS_JWT_SECRET": "the host application's secret, 32 bytes",
+                    "API_RATE_LIMIT": "",
                 }
             )
             prepare(settings, now=NOW)
@@ -106,9 +107,15 @@ def redis_client(settings: Settings) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def drainer(engine: Engine, redis_client: redis.Redis) -> Drainer:
+def drainer(settings: Settings, engine: Engine, redis_client: redis.Redis) -> Drainer:
     """Give a drainer that takes over abandoned batches at once."""
-    return Drainer(engine=engine, client=redis_client, consumer="test", reclaim_s=0.0)
+    return Drainer(
+        engine=engine,
+        client=redis_client,
+        consumer="test",
+        reclaim_s=0.0,
+        secret_key=settings.secret_key,
+    )
 
 
 @pytest.fixture
@@ -120,6 +127,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     made = create_app(settings, clock=NOW.timestamp)
     # No context around it: a request would share its session with the next one.
     yield made
+    made.extensions["millrace"].close()
     with made.app_context():
         db.engine.dispose()
 
@@ -131,14 +139,22 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def app_with(settings: Settings) -> Callable[..., FlaskClient]:
-    """Give a function that makes an app with other settings and gives its client."""
+def app_with(settings: Settings) -> Iterator[Callable[..., FlaskClient]]:
+    """Give a function that makes an app with other settings or another clock; gives its client."""
+    from app.database import db
     from app.factory import create_app
 
-    def make(**changes: Any) -> FlaskClient:
-        return create_app(replace(settings, **changes), clock=NOW.timestamp).test_client()
+    made: list[Flask] = []
 
-    return make
+    def make(clock: Callable[[], float] = NOW.timestamp, **changes: Any) -> FlaskClient:
+        made.append(create_app(replace(settings, **changes), clock=clock))
+        return made[-1].test_client()
+
+    yield make
+    for each in made:
+        each.extensions["millrace"].close()
+        with each.app_context():
+            db.engine.dispose()
 
 
 @pytest.fixture

@@ -10,23 +10,33 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 import inbox
+from app.auth import public
 from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.state import state
+from models.job_runs import read_last_done
 from models.migrate import newest_revision, read_revision
 
 blueprint = ApiBlueprint("health", __name__, description="Liveness, readiness, metrics")
 
+_TEXT = {"schema": {"type": "string"}}
+_JSON = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
+
 
 @blueprint.route("/healthz")
-@blueprint.doc(summary="The process answers")
+@blueprint.doc(summary="The process answers", responses={"200": _JSON})
+@public
 def healthz() -> dict[str, str]:
     """Answer without asking anybody."""
     return {"status": "ok"}
 
 
 @blueprint.route("/readyz")
-@blueprint.doc(summary="Inbox and database can be used")
+@blueprint.doc(
+    summary="Inbox and database can be used",
+    responses={"200": _JSON, "503": {**_JSON, "description": "One of them cannot; see checks"}},
+)
+@public
 def readyz() -> tuple[Response, int]:
     """Ask the inbox and the database."""
     checks = {"inbox": _check_inbox(), "database": _check_database()}
@@ -35,10 +45,15 @@ def readyz() -> tuple[Response, int]:
 
 
 @blueprint.route("/metrics")
-@blueprint.doc(summary="Figures for Prometheus")
+@blueprint.doc(
+    summary="Figures for Prometheus",
+    responses={"200": {"description": "OK", "content": {"text/plain": _TEXT}}},
+)
+@public
 def metrics() -> Response:
-    """Write the inbox's depth and what the workers have done."""
+    """Write the inbox's depth, what the workers have done, and how the counters are."""
     registry = CollectorRegistry()
+    _show_reconcile(registry)
     try:
         depth = inbox.read_depth(state().redis)
         totals = inbox.read_totals(state().redis)
@@ -60,6 +75,26 @@ def metrics() -> Response:
     for outcome, count in totals.items():
         events.labels(outcome).set(count)
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _show_reconcile(registry: CollectorRegistry) -> None:
+    """Write what the last recount of product counters found: drift above zero is an alarm."""
+    try:
+        last = read_last_done(current_session(), "reconcile")
+    except SQLAlchemyError:
+        return
+    if last is None or last.outcome is None or last.finished_at is None:
+        return
+    figures = {
+        "checked_products": ("Products in the last nightly recount", last.outcome["checked"]),
+        "drift_products": ("Products whose counters were wrong in it", last.outcome["drifted"]),
+        "age_seconds": (
+            "Seconds since the last nightly recount",
+            state().clock() - last.finished_at.timestamp(),
+        ),
+    }
+    for name, (text, value) in figures.items():
+        Gauge(f"millrace_reconcile_{name}", text, registry=registry).set(value)
 
 
 def _check_inbox() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from app.auth import public
 from app.blueprint import ApiBlueprint
 from app.champion import Champion
 from app.database import current_session
@@ -24,6 +25,7 @@ HISTORY_DAYS = 90
 
 @blueprint.route("/product/<path:product_id>")
 @blueprint.doc(summary="Products like this one")
+@public
 @blueprint.arguments(ProductQuery, location="query")
 @blueprint.response(200, RecommendationList)
 def similar_products(query: dict[str, Any], product_id: str) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def similar_products(query: dict[str, Any], product_id: str) -> dict[str, Any]:
 
 @blueprint.route("/user/<path:user_id>")
 @blueprint.doc(summary="A list for one user")
+@public
 @blueprint.arguments(PersonQuery, location="query")
 @blueprint.response(200, RecommendationList)
 def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
@@ -75,6 +78,7 @@ def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
 
 @blueprint.route("/popular")
 @blueprint.doc(summary="What is popular lately")
+@public
 @blueprint.arguments(ListQuery, location="query")
 @blueprint.response(200, RecommendationList)
 def popular(query: dict[str, Any]) -> dict[str, Any]:

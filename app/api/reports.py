@@ -1,40 +1,38 @@
-"""The first reports: a day's summary, active users, export. Admin token required."""
+"""Reports on one day, and on the periods that end with it."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Any
-
-from flask import Response
 
 from app.auth import require_scope
 from app.blueprint import ApiBlueprint
-from app.csv_stream import stream_csv
-from app.database import current_session, db
-from app.schemas.reports import ActiveUsers, DailySummary, DayQuery, ExportQuery
+from app.database import current_session
+from app.period import today
+from app.schemas.reports import ActiveQuery, ActiveUsers, DailySummary, DayQuery
 from app.state import state
-from models.reports import EXPORT_COLUMNS, periods_of, read_day, read_people, stream_events
+from models.reports.people import People, read_active
+from models.reports.summary import read_day
 
 blueprint = ApiBlueprint(
-    "reports", __name__, url_prefix="/api/admin/analytics", description="Reports"
+    "reports", __name__, url_prefix="/api/admin/analytics", description="Reports on a day"
 )
-_ADMIN: list[dict[str, list[str]]] = [{"admin_token": []}]
 
 
 @blueprint.route("/daily-summary/", strict_slashes=False)
-@blueprint.doc(summary="One day: events, people, types, products", security=_ADMIN)
+@blueprint.doc(summary="One day: events, people, sessions, types, products")
 @require_scope("read")
 @blueprint.arguments(DayQuery, location="query")
 @blueprint.response(200, DailySummary)
 def daily_summary(query: dict[str, Any]) -> dict[str, Any]:
     """Give one day's figures and say where they are from."""
-    day = query["date"] or _today()
+    day = query["date"] or today()
     figures = read_day(current_session(), day, zone=state().settings.report_timezone)
     return {
         "date": day,
-        "total_events": figures.total.events,
-        "unique_users": figures.total.unique_users,
-        "unique_anonymous": figures.total.unique_anonymous,
+        "total_events": figures.events,
+        "unique_users": figures.unique_users,
+        "unique_anonymous": figures.unique_anonymous,
+        "sessions": figures.sessions,
         "by_type": figures.types,
         "top_products": figures.products,
         "source": figures.source,
@@ -42,49 +40,36 @@ def daily_summary(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/active-users/", strict_slashes=False)
-@blueprint.doc(summary="Different people in a day, week and month", security=_ADMIN)
+@blueprint.doc(summary="Different people in a day, week and month")
 @require_scope("read")
-@blueprint.arguments(DayQuery, location="query")
+@blueprint.arguments(ActiveQuery, location="query")
 @blueprint.response(200, ActiveUsers)
 def active_users(query: dict[str, Any]) -> dict[str, Any]:
     """Count different people in the day and in the 7 and 30 days that end with it."""
-    day = query["date"] or _today()
-    answer: dict[str, Any] = {"date": day, "source": "events"}
-    for name, (first, last) in periods_of(day).items():
-        people = read_people(current_session(), first, last, zone=state().settings.report_timezone)
-        answer[name] = people and {
-            "users": people[0],
-            "anonymous": people[1],
-            "total": sum(people),
-        }
-    return answer
-
-
-@blueprint.route("/export/", strict_slashes=False)
-@blueprint.doc(
-    summary="A day's events as CSV",
-    security=_ADMIN,
-    responses={"200": {"description": "CSV, streamed", "content": {"text/csv": {}}}},
-)
-@require_scope("export")
-@blueprint.arguments(ExportQuery, location="query")
-def export(query: dict[str, Any]) -> Response:
-    """Stream a day's events as CSV."""
-    day = query["date"] or _today()
-    rows = stream_events(
-        db.engine,
-        day,
-        zone=state().settings.report_timezone,
-        event_type=query["event_type"],
-        limit=query["limit"],
+    day = query["date"] or today()
+    found = read_active(
+        current_session(), day, zone=state().settings.report_timezone, method=query["method"]
     )
-    name = f"events-{day}.csv"
-    return Response(
-        stream_csv(EXPORT_COLUMNS, rows),
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    one, month = found["day"], found["month"]
+    sources = {people.source for people in found.values() if people is not None}
+    return {
+        "date": day,
+        **{name: people and _show(people) for name, people in found.items()},
+        "stickiness": (
+            one.total.value / month.total.value if one and month and month.total.value else None
+        ),
+        "source": sources.pop() if len(sources) == 1 else "both",
+    }
 
 
-def _today() -> date:
-    return datetime.fromtimestamp(state().clock(), UTC).astimezone(state().settings.zone).date()
+def _show(people: People) -> dict[str, Any]:
+    counts = {"users": people.users, "anonymous": people.anonymous, "total": people.total}
+    shown: dict[str, Any] = {name: count.value for name, count in counts.items()}
+    if people.estimate:
+        shown["relative_error"] = {name: count.relative_error for name, count in counts.items()}
+    return {
+        **shown,
+        "estimate": people.estimate,
+        "complete": people.complete,
+        "source": people.source,
+    }

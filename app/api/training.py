@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.auth import require_scope
+from app.auth import public, require_scope
 from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.errors import Problem
@@ -50,6 +50,7 @@ def training_run(run_id: int) -> TrainingRun:
 
 @blueprint.route("/model/info")
 @blueprint.doc(summary="The served model")
+@public
 @blueprint.response(200, ModelInfo)
 def model_info() -> dict[str, Any]:
     """Give the served model with its figures, and the last training run."""

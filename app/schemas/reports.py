@@ -1,4 +1,4 @@
-"""Requests and answers of the reports."""
+"""Requests and answers of the reports on one day and the periods that end with it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from datetime import date
 
 from marshmallow import Schema, fields, validate
 
-from intake.contract import MAX_NAME
+from app.schemas.money import Money
 
-MAX_EXPORT = 5_000_000
 #: Days that ids can name, with room for the days around them that a report looks at.
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 1, 1)
+FROM = "aggregates, events, or both where some days of the range wait for aggregation"
 
 
 class DayQuery(Schema):
@@ -19,11 +19,17 @@ class DayQuery(Schema):
     date = fields.Date(load_default=None, validate=validate.Range(FIRST_DAY, LAST_DAY))
 
 
-class ExportQuery(DayQuery):
-    """Which events to export."""
+class ActiveQuery(DayQuery):
+    """The day that the periods end with, and how to count."""
 
-    event_type = fields.String(load_default=None, validate=validate.Length(1, MAX_NAME))
-    limit = fields.Integer(load_default=10_000, validate=validate.Range(1, MAX_EXPORT))
+    method = fields.String(
+        load_default="auto",
+        validate=validate.OneOf(["auto", "exact", "sketch"]),
+        metadata={
+            "description": "exact counts events, sketch merges the sketches of the days, auto "
+            "takes sketches only where events are purged"
+        },
+    )
 
 
 class TypeCount(Schema):
@@ -43,36 +49,76 @@ class TopProduct(Schema):
     name = fields.String(allow_none=True)
     views = fields.Integer()
     sales = fields.Integer()
-    revenue = fields.Decimal(as_string=True)
+    revenue = Money()
+
+
+class SessionFigures(Schema):
+    """Sessions by the 30-minute rule; they end with their day."""
+
+    sessions = fields.Integer()
+    events = fields.Integer(metadata={"description": "those of the sessions: nobody's have none"})
+    events_per_session = fields.Float(allow_none=True)
+    mean_duration_s = fields.Float(allow_none=True)
+    bounce_rate = fields.Float(
+        allow_none=True, metadata={"description": "share of the sessions with one event"}
+    )
 
 
 class DailySummary(Schema):
-    """One day: totals, types and products."""
+    """One day: totals, sessions, types and products."""
 
     date = fields.Date()
     total_events = fields.Integer()
     unique_users = fields.Integer()
-    unique_anonymous = fields.Integer()
+    unique_anonymous = fields.Integer(
+        metadata={"description": "anonymous ids that are linked to no user"}
+    )
+    sessions = fields.Nested(
+        SessionFigures,
+        allow_none=True,
+        metadata={"description": "null for a day that was purged before sessions were counted"},
+    )
     by_type = fields.List(fields.Nested(TypeCount))
     top_products = fields.List(fields.Nested(TopProduct))
-    source = fields.String(data_key="from", metadata={"description": "aggregates or events"})
+    source = fields.String(data_key="from", metadata={"description": FROM})
 
 
-class People(Schema):
-    """Different people seen in a period."""
+class ErrorBounds(Schema):
+    """How far the truth lies from an estimate, as a share of it, with 95 %."""
+
+    users = fields.Float()
+    anonymous = fields.Float()
+    total = fields.Float()
+
+
+class PeopleCount(Schema):
+    """Different people seen in a period. A person counts once, however many ids were linked."""
 
     users = fields.Integer()
     anonymous = fields.Integer()
     total = fields.Integer()
+    estimate = fields.Boolean(metadata={"description": "true: merged from sketches"})
+    relative_error = fields.Nested(
+        ErrorBounds, metadata={"description": "of an estimate, at 95 %; else absent"}
+    )
+    complete = fields.Boolean(
+        metadata={"description": "false: a day was purged before it was sketched"}
+    )
+    source = fields.String(data_key="from", metadata={"description": FROM})
 
 
 class ActiveUsers(Schema):
     """People seen on a day, and in the 7 and 30 days that end with it."""
 
     date = fields.Date()
-    day = fields.Nested(People, allow_none=True)
-    week = fields.Nested(People, allow_none=True)
+    day = fields.Nested(PeopleCount, allow_none=True)
+    week = fields.Nested(PeopleCount, allow_none=True)
     month = fields.Nested(
-        People, allow_none=True, metadata={"description": "null when a part of it is purged"}
+        PeopleCount,
+        allow_none=True,
+        metadata={"description": "null when it was to be exact and a part of it is purged"},
     )
-    source = fields.String(data_key="from", metadata={"description": "aggregates or events"})
+    stickiness = fields.Float(
+        allow_none=True, metadata={"description": "people of the day per people of the month"}
+    )
+    source = fields.String(data_key="from", metadata={"description": FROM})

@@ -24,6 +24,7 @@ from cli.stack import Stack
 from datasets import Dataset
 from models.database import make_engine, transaction
 from models.product_metrics import COUNTERS
+from settings import Settings
 from tasks.aggregate import aggregate_dirty
 
 STORE_PATIENCE_S = 600.0
@@ -53,7 +54,7 @@ def play(console: Console, running: Stack, dataset: Dataset) -> Story:
     with _bars(console) as start:
         shop.send_catalogue(dataset.products, start("catalogue", len(dataset.products)))
         sent, stored = _send_and_store(running, shop, dataset, expected, start)
-        _aggregate(engine, running.settings.report_timezone, start)
+        _aggregate(engine, running.settings, start)
     model = _train(console, shop, dataset)
     return Story(
         dataset=dataset,
@@ -138,7 +139,7 @@ def _totals_at_rest(client: redis.Redis) -> dict[str, int]:
     return inbox.read_totals(client)
 
 
-def _aggregate(engine: Engine, zone: str, start: Start) -> None:
+def _aggregate(engine: Engine, settings: Settings, start: Start) -> None:
     advance: Callable[[int], None] | None = None
     before = 0
 
@@ -148,7 +149,13 @@ def _aggregate(engine: Engine, zone: str, start: Start) -> None:
         advance(done - before)
         before = done
 
-    aggregate_dirty(engine, zone=zone, now=datetime.now(UTC), progress=progress)
+    aggregate_dirty(
+        engine,
+        zone=settings.report_timezone,
+        now=datetime.now(UTC),
+        properties=settings.counted_properties,
+        progress=progress,
+    )
 
 
 def _train(console: Console, shop: Shop, dataset: Dataset) -> dict[str, Any]:

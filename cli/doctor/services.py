@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import inbox
 from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from models.database import make_engine, transaction
-from models.job_runs import JobRun
+from models.job_runs import JobRun, read_last_done
 from models.migrate import newest_revision, read_revision
 
 TIMEOUT_S = 5.0
@@ -32,6 +32,7 @@ def check_database(patient: Patient) -> Iterator[Finding]:
         yield _look_at_schema(engine)
         yield _look_at_drift(engine)
         yield _look_at_beat(engine, running=patient.running is not None)
+        yield _look_at_counters(engine)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         yield Finding(
@@ -90,6 +91,20 @@ def _look_at_beat(engine: Engine, *, running: bool) -> Finding:
     if age > LATE_AFTER and running:
         return Finding("beat", WARNING, found, "Look into log/beat.log; run exactly one Beat")
     return Finding("beat", OK, found)
+
+
+def _look_at_counters(engine: Engine) -> Finding:
+    with transaction(engine) as session:
+        last = read_last_done(session, "reconcile")
+    if last is None or last.outcome is None:
+        return Finding("counters", OK, "not recounted yet; that happens every night")
+    checked, drifted = last.outcome["checked"], last.outcome["drifted"]
+    found = f"{last.period}: {checked:,} products recounted, {drifted:,} with wrong counters"
+    if drifted:
+        return Finding(
+            "counters", ERROR, found, "Run ./millrace rebuild-metrics and report the drift it tells"
+        )
+    return Finding("counters", OK, found)
 
 
 def check_broker(patient: Patient) -> Iterator[Finding]:

@@ -28,11 +28,14 @@ def connect(settings: Settings, *, root: Path = ROOT, tell: Tell = be_quiet) -> 
     them for as long as the command takes. Until then the process environment holds
     the same values, for modules that read it when they are imported (Celery's).
     """
+    data_dir = resolve_data_dir(settings, root=root).resolve()
     if settings.database_url and settings.redis_url:
+        # The key that `run` made with servers of others; where none was made it stays empty.
+        if not settings.secret_key and (data_dir / "secrets.json").exists():
+            settings = replace(settings, secret_key=ensure_secrets(data_dir).secret_key)
         with _exported(settings):
             yield settings
         return
-    data_dir = resolve_data_dir(settings, root=root).resolve()
     with _servers_of(data_dir, settings, tell) as servers:
         filled = servers.fill(settings)
         if not filled.secret_key:

@@ -23,7 +23,7 @@ def upgrade() -> None:
                 table,
                 sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False),
             )
-    op.create_index("ix_events_category", "events", ["event_category"])
+    op.create_index("ix_events_category", "events", ["event_category", "event_type"])
     op.create_index(
         "ix_events_entity",
         "events",
@@ -41,6 +41,11 @@ def upgrade() -> None:
     op.add_column("daily_totals", sa.Column("anonymous_sketch", sa.LargeBinary(), nullable=True))
     _add_key_columns()
     _create_daily_tables()
+    # The new tables know nothing of the days that were aggregated before.
+    op.execute(
+        "INSERT INTO dirty_days (day) "
+        "SELECT day FROM daily_totals WHERE sealed_at IS NULL AND events > 0"
+    )
     op.create_table(
         "identities",
         sa.Column("anonymous_id", sa.Text(), nullable=False),
@@ -49,6 +54,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("anonymous_id", name=op.f("pk_identities")),
     )
     op.create_index("ix_identities_user", "identities", ["user_id"])
+    op.create_table(
+        "dirty_identities",
+        sa.Column("mark", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("anonymous_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("mark", name=op.f("pk_dirty_identities")),
+    )
     op.create_table(
         "suppressions",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -61,6 +72,7 @@ def upgrade() -> None:
         "erasures",
         sa.Column("erasure_id", sa.Uuid(), nullable=False),
         sa.Column("digests", postgresql.ARRAY(sa.LargeBinary()), nullable=False),
+        sa.Column("subject", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("requested_at", _MOMENT, nullable=False),
         sa.Column("finished_at", _MOMENT, nullable=True),
@@ -134,6 +146,7 @@ def downgrade() -> None:
     for table in (
         "erasures",
         "suppressions",
+        "dirty_identities",
         "identities",
         "daily_recommendations",
         "daily_sessions",

@@ -26,7 +26,7 @@ from models.partitions import read_partition_days
 from models.product_metrics import COUNTERS, ProductMetrics
 from tasks.ingest import Drainer, group_by_rows
 from tasks.retention import purge
-from tasks.store import store_bodies
+from tasks.store import StoreResult, store_bodies
 from tests.builders import (
     DAY_MS,
     NOW,
@@ -148,7 +148,7 @@ def test_what_the_database_refuses_becomes_a_dead_letter_alone(
 
     result = drainer.drain()
 
-    assert result.as_dict() == {"stored": 5, "duplicate": 0, "conflicting": 0, "dead": 1}
+    assert result == StoreResult(stored=5, dead=1)
     (letter,) = letters(session)
     assert letter.reason == "refused"
     assert letter.detail
@@ -346,5 +346,5 @@ def test_groups_keep_the_order_and_the_limit(sizes: list[int], max_rows: int) ->
 def test_storing_nothing_changes_nothing(engine: Engine, session: Session) -> None:
     result = store_bodies(engine, [], set(), known_days=set(), zone="UTC")
 
-    assert result.as_dict() == {"stored": 0, "duplicate": 0, "conflicting": 0, "dead": 0}
+    assert result == StoreResult()
     assert count_events(session) == 0

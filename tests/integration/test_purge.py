@@ -19,7 +19,7 @@ from models.database import transaction
 from models.invariants import check_invariants
 from models.partitions import read_partition_days
 from models.product_metrics import ProductMetrics, PurgedProductMetrics
-from models.reports import read_day
+from models.reports.summary import read_day
 from tasks import retention
 from tasks.aggregate import aggregate_dirty
 from tasks.retention import ensure_partitions_ahead, purge
@@ -73,8 +73,8 @@ def reports(engine: Engine, zone: str = "UTC") -> dict[date, Any]:
         figures = {day: read_day(session, day, zone=zone) for day in days}
         return {
             day: (
-                found.total.events,
-                found.total.unique_users,
+                found.events,
+                found.unique_users,
                 [(row.event_type, row.events) for row in found.types],
                 [(row.product_id, row.sales, row.revenue) for row in found.products],
             )

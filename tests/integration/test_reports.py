@@ -12,7 +12,8 @@ from sqlalchemy import Engine, text
 
 from models.api_keys import ADMIN, create_key
 from models.database import transaction
-from models.reports import EXPORT_COLUMNS
+from models.export import EXPORT_COLUMNS
+from models.identities import link, unlink
 from tasks.aggregate import aggregate_dirty
 from tasks.retention import purge
 from tests.builders import DAY_MS, NOW, NOW_MS, body, crafted, store, store_events, uuid7_at
@@ -84,6 +85,13 @@ def test_the_summary_of_a_day(client: FlaskClient, engine: Engine, admin: Header
         ("p1", 2, "9.95"),
         ("p2", 0, "0"),
     ]
+    assert answer["sessions"] == {
+        "sessions": 2,
+        "events": 3,
+        "events_per_session": 1.5,
+        "mean_duration_s": 0.0,
+        "bounce_rate": 0.5,
+    }
 
 
 def test_aggregates_and_events_tell_the_same(
@@ -124,6 +132,11 @@ def test_a_purged_day_keeps_its_summary(
     assert before == after
 
 
+def people(answer: dict[str, Any], period: str) -> tuple[int, int, int]:
+    found = answer[period]
+    return found["users"], found["anonymous"], found["total"]
+
+
 def test_active_users_of_day_week_and_month(
     client: FlaskClient, engine: Engine, admin: Headers
 ) -> None:
@@ -131,21 +144,98 @@ def test_active_users_of_day_week_and_month(
 
     answer = body(client.get(ACTIVE, headers=admin))
 
-    assert answer["day"] == {"users": 1, "anonymous": 1, "total": 2}
-    assert answer["week"] == answer["month"] == {"users": 2, "anonymous": 1, "total": 3}
+    assert people(answer, "day") == (1, 1, 2)
+    assert people(answer, "week") == people(answer, "month") == (2, 1, 3)
+    assert (answer["stickiness"], answer["from"]) == (2 / 3, "events")
+    assert not answer["month"]["estimate"]
+    assert "relative_error" not in answer["month"]
 
 
-def test_active_users_of_a_purged_day_stay_and_of_its_week_nobody_can_tell(
+def test_an_aggregated_day_needs_no_events(
+    client: FlaskClient, engine: Engine, admin: Headers
+) -> None:
+    sample(engine)
+    aggregate_dirty(engine, zone="UTC", now=NOW)
+
+    answer = body(client.get(ACTIVE, headers=admin))
+
+    assert (answer["day"]["from"], answer["month"]["from"]) == ("aggregates", "events")
+    assert answer["from"] == "both"
+    assert people(answer, "day") == (1, 1, 2)
+
+
+@pytest.mark.parametrize("aggregated", [True, False])
+def test_sketches_tell_what_the_events_do(
+    client: FlaskClient, engine: Engine, admin: Headers, aggregated: bool
+) -> None:
+    sample(engine)
+    aggregate_dirty(engine, zone="UTC", now=NOW)
+    if not aggregated:
+        sample(engine)
+
+    exact = body(client.get(f"{ACTIVE}?method=exact", headers=admin))
+    sketched = body(client.get(f"{ACTIVE}?method=sketch", headers=admin))
+
+    for period in ("day", "week", "month"):
+        assert people(sketched, period) == people(exact, period)
+        assert sketched[period]["estimate"]
+        assert sketched[period]["relative_error"]["total"] == 0
+    assert sketched["from"] == ("aggregates" if aggregated else "both")
+
+
+def test_a_person_counts_once_however_often_a_link_is_made_or_undone(
+    client: FlaskClient, engine: Engine, admin: Headers
+) -> None:
+    event = {"event_type": "page_view"}
+    store_events(engine, {**event, "user_id": "u1"}, {**event, "anonymous_id": "a1"})
+
+    def total() -> tuple[int, int, int]:
+        return people(body(client.get(ACTIVE, headers=admin)), "week")
+
+    assert total() == (1, 1, 2)
+    with transaction(engine) as session:
+        link(session, "a1", "u1")
+    assert total() == (1, 0, 1)
+    aggregate_dirty(engine, zone="UTC", now=NOW)
+    summary = body(client.get(SUMMARY, headers=admin))
+    assert (summary["unique_users"], summary["unique_anonymous"]) == (1, 0)
+    with transaction(engine) as session:
+        unlink(session, "a1")
+    assert total() == (1, 1, 2)
+
+
+def test_active_users_of_a_purged_week_are_estimated(
+    client: FlaskClient, engine: Engine, admin: Headers
+) -> None:
+    old = [NOW_MS - days * DAY_MS for days in (41, 40)]
+    store_events(engine, *[{"event_type": "x", "user_id": "u1", "occurred_at": at} for at in old])
+    purge(engine, days=30, zone="UTC", now=NOW)
+
+    answer = body(client.get(f"{ACTIVE}?date=2026-02-03", headers=admin))
+    exact = body(client.get(f"{ACTIVE}?date=2026-02-03&method=exact", headers=admin))
+
+    assert people(answer, "day") == people(answer, "week") == people(answer, "month") == (1, 0, 1)
+    assert [answer[period]["estimate"] for period in ("day", "week")] == [False, True]
+    assert (answer["from"], answer["week"]["complete"]) == ("aggregates", True)
+    assert people(exact, "day") == (1, 0, 1)
+    assert exact["week"] is exact["month"] is exact["stickiness"] is None
+
+
+def test_people_who_were_purged_before_there_were_sketches_are_missing(
     client: FlaskClient, engine: Engine, admin: Headers
 ) -> None:
     old = {"event_type": "x", "user_id": "u1", "occurred_at": NOW_MS - 40 * DAY_MS}
     store_events(engine, old)
     purge(engine, days=30, zone="UTC", now=NOW)
+    with transaction(engine) as session:
+        session.execute(text("UPDATE daily_totals SET users_sketch = NULL"))
+        session.execute(text("DELETE FROM daily_sessions"))
 
-    answer = body(client.get(f"{ACTIVE}?date=2026-02-03", headers=admin))
+    answer = body(client.get(f"{ACTIVE}?date=2026-02-05", headers=admin))
+    summary = body(client.get(f"{SUMMARY}?date=2026-02-03", headers=admin))
 
-    assert answer["day"] == {"users": 1, "anonymous": 0, "total": 1}
-    assert answer["week"] is answer["month"] is None
+    assert (answer["week"]["complete"], answer["day"]["complete"]) == (False, True)
+    assert (summary["total_events"], summary["sessions"]) == (1, None)
 
 
 @pytest.mark.parametrize("path", [SUMMARY, ACTIVE, EXPORT])

@@ -21,6 +21,7 @@ from cli.servers import ServerError, Servers, connect, start_servers
 from cli.servers.directory import choose_run_dir, holder
 from cli.servers.embedded import find_servers
 from cli.servers.process import is_alive
+from cli.servers.secrets import ensure_secrets
 from settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -283,6 +284,17 @@ def test_servers_that_are_given_are_left_alone(data_dir):
     with connect(settings) as filled:
         assert filled == settings
     assert not data_dir.exists()
+
+
+def test_a_command_on_servers_of_others_signs_with_the_key_that_run_made(tmp_path: Path) -> None:
+    addresses = {"DATABASE_URL": "postgresql://there", "REDIS_URL": "redis://there"}
+    settings = read_settings({**addresses, "MILLRACE_DATA_DIR": str(tmp_path)})
+
+    with connect(settings) as before:
+        assert before.secret_key == ""
+    made = ensure_secrets(tmp_path)
+    with connect(settings) as after:
+        assert after.secret_key == made.secret_key
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs the tests")

@@ -86,3 +86,21 @@ def test_only_the_hops_of_our_own_proxies_are_believed(
 def test_a_long_user_agent_is_cut_and_none_is_none() -> None:
     assert read_user_agent(request_with(User_Agent="x" * 9999)) == "x" * MAX_USER_AGENT
     assert read_user_agent(request_with()) is None
+
+
+def test_a_hash_is_the_same_for_one_address_and_salt_and_for_no_other() -> None:
+    def hashed(address: str, salt: bytes = b"today") -> str | None:
+        return anonymise_address(address, mode="hashed", salt=salt)
+
+    first = hashed("203.0.113.9")
+    assert first is not None
+    assert len(first) == 16
+    assert hashed("::ffff:203.0.113.9") == first
+    assert hashed("fe80::1%eth0") == hashed("fe80::1%wlan0") == hashed("fe80:0::1")
+    assert len({first, hashed("203.0.113.8"), hashed("203.0.113.9", b"tomorrow")}) == 3
+    assert hashed("not an address") is None
+
+
+def test_an_address_is_not_hashed_without_a_salt() -> None:
+    with pytest.raises(ValueError, match="salt"):
+        anonymise_address("203.0.113.9", mode="hashed")

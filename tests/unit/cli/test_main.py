@@ -10,7 +10,8 @@ import click
 import pytest
 
 from cli import main
-from cli.main import COMMANDS, Entry
+from cli.lazy import Entry
+from cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -1,0 +1,160 @@
+"""Reports over a range of days."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from app.auth import require_scope
+from app.blueprint import ApiBlueprint
+from app.database import current_session
+from app.errors import Problem
+from app.period import PeriodQuery, read_period
+from app.schemas.range_reports import (
+    EffectivenessAnswer,
+    LimitedQuery,
+    OverTimeAnswer,
+    OverTimeQuery,
+    PopularAnswer,
+    PopularQuery,
+    SessionsAnswer,
+    TopAnswer,
+    TopQuery,
+)
+from app.state import state
+from models.reports.days import Days
+from models.reports.over_time import read_over_time
+from models.reports.products import read_popular
+from models.reports.recommendations import read_recommendations
+from models.reports.sessions import read_sessions
+from models.reports.top import read_top
+
+#: Days of a report by the hour.
+MAX_HOURLY_DAYS = 62
+
+blueprint = ApiBlueprint(
+    "range_reports",
+    __name__,
+    url_prefix="/api/admin/analytics",
+    description="Reports over a range of days",
+)
+
+
+@blueprint.route("/top/", strict_slashes=False)
+@blueprint.doc(summary="The most frequent values of a property or column")
+@require_scope("read")
+@blueprint.arguments(TopQuery, location="query")
+@blueprint.response(200, TopAnswer)
+def top(query: dict[str, Any]) -> dict[str, Any]:
+    """Rank values by their events. Properties in REPORT_PROPERTIES outlive a purge."""
+    return _top(query["property"], query)
+
+
+@blueprint.route("/top-services/", strict_slashes=False)
+@blueprint.doc(summary="The most frequent values of service_id")
+@require_scope("read")
+@blueprint.arguments(LimitedQuery, location="query")
+@blueprint.response(200, TopAnswer)
+def top_services(query: dict[str, Any]) -> dict[str, Any]:
+    """Rank services by their events."""
+    return _top("service_id", query)
+
+
+@blueprint.route("/events-over-time/", strict_slashes=False)
+@blueprint.doc(summary="Events by the hour or day, by type or source")
+@require_scope("read")
+@blueprint.arguments(OverTimeQuery, location="query")
+@blueprint.response(200, OverTimeAnswer)
+def events_over_time(query: dict[str, Any]) -> dict[str, Any]:
+    """Count the events of each hour or day of the reporting time zone."""
+    first, last = read_period(query)
+    if query["interval"] == "hour" and (last - first).days >= MAX_HOURLY_DAYS:
+        raise Problem(
+            422,
+            "period_too_long",
+            f"by the hour a report may span {MAX_HOURLY_DAYS} days, got {(last - first).days + 1}",
+        )
+    chosen = {name: query[name] for name in ("interval", "group_by", "event_type", "source")}
+    found = read_over_time(current_session(), first, last, zone=_zone(), **chosen)
+    here = state().settings.zone
+    return {
+        **_range(found.days),
+        "interval": query["interval"],
+        "timezone": _zone(),
+        "buckets": [
+            {"start": start.astimezone(here), "events": events}
+            for start, events in zip(found.starts, found.events, strict=True)
+        ],
+        "series": found.series,
+    }
+
+
+@blueprint.route("/popular-products/", strict_slashes=False)
+@blueprint.doc(summary="Products by interest, views, sales or revenue")
+@require_scope("read")
+@blueprint.arguments(PopularQuery, location="query")
+@blueprint.response(200, PopularAnswer)
+def popular_products(query: dict[str, Any]) -> dict[str, Any]:
+    """Rank products over the days."""
+    first, last = read_period(query)
+    chosen = {name: query[name] for name in ("sort", "limit", "category")}
+    found = read_popular(current_session(), first, last, zone=_zone(), **chosen)
+    return {**_range(found.days), "products": found.products}
+
+
+@blueprint.route("/recommendations/", strict_slashes=False)
+@blueprint.doc(summary="Recommendations shown, clicked and purchased")
+@require_scope("read")
+@blueprint.arguments(PeriodQuery, location="query")
+@blueprint.response(200, EffectivenessAnswer)
+def recommendations(query: dict[str, Any]) -> dict[str, Any]:
+    """Say how well recommendations work, by placement, by position and by both."""
+    found = read_recommendations(current_session(), *read_period(query), zone=_zone())
+    return {
+        **_range(found.days),
+        "total": found.total,
+        "placements": found.placements,
+        "positions": found.positions,
+        "places": found.places,
+    }
+
+
+@blueprint.route("/sessions/", strict_slashes=False)
+@blueprint.doc(summary="Sessions: number, length, bounces")
+@require_scope("read")
+@blueprint.arguments(PeriodQuery, location="query")
+@blueprint.response(200, SessionsAnswer)
+def sessions(query: dict[str, Any]) -> dict[str, Any]:
+    """Count sessions by the 30-minute rule, a day and in total."""
+    found = read_sessions(current_session(), *read_period(query), zone=_zone())
+    return {**_range(found.days), "total": found.total, "by_day": found.by_day}
+
+
+def _top(name: str, query: dict[str, Any]) -> dict[str, Any]:
+    first, last = read_period(query)
+    found = read_top(current_session(), name, first, last, zone=_zone(), limit=query["limit"])
+    return {
+        **_range(found.days),
+        "property": name,
+        "total": found.total,
+        "other": found.other,
+        "values": [
+            {"value": value, "events": events, "share": events / found.total}
+            for value, events in found.values
+        ],
+    }
+
+
+def _range(days: Days) -> dict[str, Any]:
+    end: date = days.last + timedelta(days=1)
+    return {
+        "date_from": days.first,
+        "date_to": end,
+        "complete": days.lost is None,
+        "whole_from": days.whole_from,
+        "source": days.source,
+    }
+
+
+def _zone() -> str:
+    return state().settings.report_timezone

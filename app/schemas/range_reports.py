@@ -1,0 +1,184 @@
+"""Requests and answers of the reports over a range of days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from app.period import PeriodQuery
+from app.schemas.money import Money
+from app.schemas.reports import FROM, SessionFigures
+from intake.contract import MAX_ID, MAX_NAME
+
+MAX_LIMIT = 1000
+
+
+class LimitedQuery(PeriodQuery):
+    """Which days, and how many rows."""
+
+    limit = fields.Integer(load_default=10, validate=validate.Range(1, MAX_LIMIT))
+
+
+class TopQuery(LimitedQuery):
+    """Values of what to rank."""
+
+    property = fields.String(
+        required=True,
+        validate=validate.Length(1, MAX_ID),
+        metadata={"description": "a column of events, such as device_type, or a key of properties"},
+    )
+
+
+class OverTimeQuery(PeriodQuery):
+    """Which events to count in which buckets."""
+
+    interval = fields.String(load_default="day", validate=validate.OneOf(["hour", "day"]))
+    group_by = fields.String(
+        load_default="none", validate=validate.OneOf(["event_type", "source", "none"])
+    )
+    event_type = fields.String(load_default=None, validate=validate.Length(1, MAX_NAME))
+    source = fields.String(
+        load_default=None,
+        validate=validate.Length(max=MAX_NAME),
+        metadata={"description": "empty: the events without a source"},
+    )
+
+
+class PopularQuery(LimitedQuery):
+    """Which products, and what makes them popular."""
+
+    category = fields.String(load_default=None, validate=validate.Length(max=MAX_ID))
+    sort = fields.String(
+        load_default="score",
+        validate=validate.OneOf(["score", "views", "sales", "revenue"]),
+        metadata={
+            "description": "score = views + 2 clicks + 3 favorites + 3 cart additions + 5 sales"
+        },
+    )
+
+
+class RangeAnswer(Schema):
+    """The days of a report, and whether all of them are in its figures."""
+
+    date_from = fields.Date()
+    date_to = fields.Date(metadata={"description": "the day after the last"})
+    complete = fields.Boolean(
+        metadata={"description": "false: days were purged before they were counted in this way"}
+    )
+    whole_from = fields.Date(metadata={"description": "the first day with all its figures"})
+    source = fields.String(data_key="from", metadata={"description": FROM})
+
+
+class TopValue(Schema):
+    """One value."""
+
+    value = fields.String()
+    events = fields.Integer()
+    share = fields.Float(metadata={"description": "of the events that have a value"})
+
+
+class TopAnswer(RangeAnswer):
+    """The most frequent values of a property."""
+
+    property = fields.String()
+    total = fields.Integer(metadata={"description": "events that have a value"})
+    other = fields.Integer(
+        metadata={"description": "those of values that were too rare on their day to be kept"}
+    )
+    values = fields.List(fields.Nested(TopValue))
+
+
+class Bucket(Schema):
+    """One hour or day."""
+
+    start = fields.AwareDateTime(format="iso")
+    events = fields.Integer()
+
+
+class Counts(fields.List[int]):
+    """Whole numbers as they are: of thousands, converting each takes longer than counting them."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value
+
+
+class SeriesAnswer(Schema):
+    """One type or source."""
+
+    name = fields.String(
+        allow_none=True, metadata={"description": "null: the smaller groups together"}
+    )
+    events = Counts(fields.Integer(), metadata={"description": "in the order of the buckets"})
+
+
+class OverTimeAnswer(RangeAnswer):
+    """Events in each bucket, none left out."""
+
+    interval = fields.String()
+    timezone = fields.String()
+    buckets = fields.List(fields.Nested(Bucket))
+    series = fields.List(fields.Nested(SeriesAnswer))
+
+
+class PopularProduct(Schema):
+    """One product's interest."""
+
+    product_id = fields.String()
+    name = fields.String(allow_none=True)
+    category = fields.String(allow_none=True)
+    score = fields.Integer()
+    views = fields.Integer()
+    clicks = fields.Integer()
+    sales = fields.Integer()
+    revenue = Money()
+
+
+class PopularAnswer(RangeAnswer):
+    """Products in their order."""
+
+    products = fields.List(fields.Nested(PopularProduct))
+
+
+class ShareAnswer(Schema):
+    """A share with the 95 % Wilson score interval."""
+
+    value = fields.Float(allow_none=True, metadata={"description": "null of nothing"})
+    low = fields.Float()
+    high = fields.Float()
+
+
+class PlaceAnswer(Schema):
+    """Counts and rates of one placement, position, or both."""
+
+    placement = fields.String(allow_none=True, metadata={"description": "null: all of them"})
+    position = fields.Integer(
+        allow_none=True, metadata={"description": "0: not said; null: all of them"}
+    )
+    shown = fields.Integer()
+    clicked = fields.Integer()
+    purchased = fields.Integer()
+    click_rate = fields.Nested(ShareAnswer)
+    purchase_rate = fields.Nested(ShareAnswer)
+
+
+class EffectivenessAnswer(RangeAnswer):
+    """How well recommendations work."""
+
+    total = fields.Nested(PlaceAnswer)
+    by_placement = fields.List(fields.Nested(PlaceAnswer), attribute="placements")
+    by_position = fields.List(fields.Nested(PlaceAnswer), attribute="positions")
+    by_place = fields.List(fields.Nested(PlaceAnswer), attribute="places")
+
+
+class DaySessions(SessionFigures):
+    """The sessions of one day."""
+
+    date = fields.Date(attribute="day")
+
+
+class SessionsAnswer(RangeAnswer):
+    """Sessions of all days and of each."""
+
+    total = fields.Nested(SessionFigures)
+    by_day = fields.List(fields.Nested(DaySessions))

@@ -1,0 +1,70 @@
+"""A snapshot: a value read from the database by a thread, there for requests that ask nobody."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from models.database import transaction
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Snapshot(Generic[T]):
+    """Keep a value that is at most a few seconds old.
+
+    `read` gets the session and the value known so far. While the database is away that one stays.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        read: Callable[[Session, T], T],
+        start: T,
+        *,
+        name: str,
+        refresh_s: float = 3.0,
+    ) -> None:
+        self.value = start
+        self._engine = engine
+        self._read = read
+        self._name = name
+        self._refresh_s = refresh_s
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._pid: int | None = None
+
+    def watch(self) -> None:
+        """Begin to read, once in each process: threads do not survive a fork."""
+        if self._pid == os.getpid():
+            return
+        with self._lock:
+            if self._pid != os.getpid():
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                self._pid = os.getpid()
+
+    def stop(self) -> None:
+        """Let the thread end after what it does now."""
+        self._stopped.set()
+
+    def refresh(self) -> None:
+        """Read the value now."""
+        with transaction(self._engine) as session:
+            self.value = self._read(session, self.value)
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.refresh()
+            except SQLAlchemyError as error:
+                log.warning("snapshot_not_read", name=self._name, error=type(error).__name__)
+            self._stopped.wait(self._refresh_s)

@@ -1,0 +1,126 @@
+"""`./millrace bench seed`, `reports` and `export`: millions of events, and what reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from bench import export as exporting
+from bench import reports as asking
+from bench import seed as seeding
+from bench.machine import describe_machine
+from cli.installation import installation
+from cli.prepare import prepare
+from cli.progress import progress_bar
+from models.export import FORMS
+from tasks.aggregate import aggregate_dirty
+
+
+@click.command(epilog="Example: ./millrace bench seed --events 5000000 --days 60 --json")
+@click.option("--events", default=5_000_000, show_default=True, type=click.IntRange(1))
+@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 360))
+@click.option("--products", default=10_000, show_default=True, type=click.IntRange(1, 99_999))
+@click.option("--people", default=200_000, show_default=True, type=click.IntRange(1, 999_999))
+@click.option("--seed", default=1, show_default=True, help="Another one adds other events.")
+@click.option("--yes", is_flag=True, help="Add to an installation that has events.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+def seed(
+    events: int, days: int, products: int, people: int, seed: int, yes: bool, as_json: bool
+) -> None:
+    """Fill this installation with made-up events of the last days."""
+    with installation(migrated=False) as (settings, engine):
+        prepare(settings, now=datetime.now(UTC))
+        if not yes and not seeding.is_empty(engine):
+            raise click.ClickException(
+                "this installation has events already: --yes adds made-up ones to them"
+            )
+        plan = seeding.Plan(events, days, products, people, seed, now=datetime.now(UTC))
+        with progress_bar("seeding", events) as bar:
+            made = seeding.seed(engine, plan, advance=bar.advance)
+        began = datetime.now(UTC)
+        with progress_bar("aggregating", days, unit="days") as bar:
+            aggregate_dirty(
+                engine,
+                zone=settings.report_timezone,
+                now=began,
+                properties=settings.counted_properties,
+                progress=lambda done, _: bar.set(done),
+            )
+        answer = {
+            **made.as_answer(),
+            "aggregation_s": round((datetime.now(UTC) - began).total_seconds(), 2),
+        }
+    if as_json:
+        print(orjson.dumps(answer).decode())
+    else:
+        print(
+            f"stored {made.events:,} events of {made.days} days in {made.seconds:.1f} s "
+            f"({answer['events_per_s']:,} events/s), aggregated in {answer['aggregation_s']} s"
+        )
+
+
+@click.command(epilog="Example: ./millrace bench reports --rounds 50 --json")
+@click.option("--rounds", default=30, show_default=True, type=click.IntRange(2))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+def reports(rounds: int, as_json: bool) -> None:
+    """Time every report and page of the event list of this installation, beside its limit."""
+    with installation() as (settings, engine):
+        asked = asking.questions(engine, today=asking.utc_today())
+        with progress_bar("asking", len(asked), unit="questions") as bar:
+            timings = asking.measure(settings, engine, asked, rounds=rounds, advance=bar.advance)
+        # The day that was made raw becomes what it was.
+        aggregate_dirty(
+            engine,
+            zone=settings.report_timezone,
+            now=datetime.now(UTC),
+            properties=settings.counted_properties,
+        )
+    if as_json:
+        answer = {"results": [item.as_answer() for item in timings], "rounds": rounds}
+        print(orjson.dumps({**answer, "machine": describe_machine()}).decode())
+        return
+    table = Table(title="Answers in ms", title_justify="left")
+    for name in ("question", "from", "status", "median", "p95", "limit"):
+        table.add_column(name, justify="left" if name in ("question", "from") else "right")
+    for item in timings:
+        style = None if item.ok else "bold red"
+        cells = (item.name, item.source or "", item.status, item.median_ms, item.p95_ms)
+        table.add_row(*map(str, cells), str(item.limit_ms), style=style)
+    Console().print(table)
+
+
+@click.command(epilog="Example: ./millrace bench export --rows 5000000 --json")
+@click.option("--rows", default=5_000_000, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+def export(rows: int, rounds: int, as_json: bool) -> None:
+    """The export of this installation against plain COPY of the same columns, in turns."""
+    with installation() as (settings, engine), Console(stderr=True).status("starting") as status:
+        results = [
+            exporting.measure(
+                engine,
+                settings.sqlalchemy_url,
+                format_=format_,
+                rows=rows,
+                rounds=rounds,
+                tell=status.update,
+            )
+            for format_ in FORMS
+        ]
+    if as_json:
+        print(exporting.write_answer(results, {"rounds": rounds, "machine": describe_machine()}))
+        return
+    for item in results:
+        sizes = ", ".join(f"{size} MB at {count:,} rows" for count, size in item.memory_mb.items())
+        print(
+            f"{item.format}: {item.rows_per_s:,.0f} rows/s, plain COPY "
+            f"{item.copy_rows_per_s:,.0f}, ratio {item.ratio:.2f} "
+            f"(more than {exporting.LIMIT:.2f}); {sizes}"
+        )
+
+
+COMMANDS = (seed, reports, export)

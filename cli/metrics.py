@@ -1,0 +1,155 @@
+"""Product metrics by hand: create-missing-metrics, metrics-coverage, rebuild-metrics."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from cli.installation import installation
+from models.database import transaction
+from models.drift import Drift
+from models.metrics_coverage import Coverage, read_coverage, read_products_without_metrics
+from models.product_metrics import bulk_ensure_metrics
+from tasks import jobs, reconcile
+
+
+@click.command(
+    "create-missing-metrics",
+    epilog="Example: ./millrace create-missing-metrics --dry-run --batch-size 500",
+)
+@click.option("--dry-run", is_flag=True, help="Count what would be made, make nothing.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 50_000),
+    default=1000,
+    show_default=True,
+    help="Rows of one transaction.",
+)
+def create_missing_metrics(dry_run: bool, batch_size: int) -> None:
+    """Make metrics rows, all zero, for the products of the catalogue that have none.
+
+    The first event of a product makes its row too. Running it twice, or while events come in,
+    changes nothing that is there.
+    """
+    with installation() as (_, engine):
+        with transaction(engine) as session:
+            coverage = read_coverage(session)
+        if dry_run:
+            print(
+                f"would make {coverage.without_metrics:,} metrics rows "
+                f"for {coverage.products:,} products"
+            )
+            return
+        made = 0
+        with _progress("making rows", "products") as advance:
+            while True:
+                with transaction(engine) as session:
+                    missing = read_products_without_metrics(session, limit=batch_size)
+                    made += bulk_ensure_metrics(session, missing)
+                if not missing:
+                    break
+                advance(made, coverage.without_metrics)
+        print(f"made {made:,} metrics rows for {coverage.products:,} products")
+
+
+@click.command("metrics-coverage", epilog="Example: ./millrace metrics-coverage --json")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def metrics_coverage(as_json: bool) -> None:
+    """Count the products of the catalogue with and without metrics."""
+    with installation() as (_, engine), transaction(engine) as session:
+        coverage = read_coverage(session)
+    if as_json:
+        print(orjson.dumps(as_answer(coverage)).decode())
+        return
+    share = "none" if coverage.share is None else f"{coverage.share:.1%}"
+    print(f"{coverage.products:,} products in the catalogue")
+    print(f"{coverage.with_metrics:,} with metrics ({share})")
+    print(f"{coverage.without_metrics:,} without: ./millrace create-missing-metrics makes them")
+    print(f"{coverage.unknown_products:,} products with metrics are not in the catalogue")
+
+
+def as_answer(coverage: Coverage) -> dict[str, Any]:
+    """Give a coverage as it stands in the JSON answer."""
+    return {
+        "products": coverage.products,
+        "with_metrics": coverage.with_metrics,
+        "without_metrics": coverage.without_metrics,
+        "unknown_products": coverage.unknown_products,
+        "share": coverage.share,
+    }
+
+
+@click.command("rebuild-metrics", epilog="Example: ./millrace rebuild-metrics --dry-run")
+@click.option("--dry-run", is_flag=True, help="Tell the drift, correct nothing.")
+def rebuild_metrics(dry_run: bool) -> None:
+    """Count every product's stored and purged events again, and correct counters that differ.
+
+    Events may come in meanwhile. The drift must be zero: anything else is a bug to report. With
+    --dry-run it exits with 1 if there is some.
+    """
+    with installation() as (settings, engine):
+        found: list[reconcile.Rebuilt] = []
+
+        def work() -> dict[str, Any]:
+            with _progress("recounting", "partitions") as advance:
+                rebuilt = reconcile.rebuild(
+                    engine, zone=settings.report_timezone, dry_run=dry_run, progress=advance
+                )
+            found.append(rebuilt)
+            return {
+                "checked": rebuilt.drift.checked,
+                "drifted": rebuilt.drift.drifted,
+                "corrected": rebuilt.corrected,
+                "dry_run": dry_run,
+            }
+
+        period = f"by hand {_now().isoformat(timespec='seconds')}"
+        if jobs.run_job(engine, "rebuild-metrics", period, work, clock=_now, once=False) is None:
+            raise click.ClickException("rebuild-metrics is running elsewhere: try again later.")
+    print_drift(Console(highlight=False), found[0].drift)
+    if found[0].corrected:
+        print(f"corrected {found[0].corrected:,} products")
+    sys.exit(1 if dry_run and found[0].drift.drifted else 0)
+
+
+def print_drift(console: Console, drift: Drift) -> None:
+    """Print the counters beside their recount, and how far they are apart."""
+    table = Table(title=f"{drift.checked:,} products recounted, {drift.drifted:,} with drift")
+    table.add_column("counter")
+    for title in ("found", "recounted", "drift"):
+        table.add_column(title, justify="right")
+    for name, found in drift.found.items():
+        figures = (found, drift.expected[name], drift.drift.get(name, Decimal()))
+        table.add_row(name, *(f"{figure:,}" for figure in figures))
+    console.print(table)
+    if drift.differ_by_day:
+        console.print(
+            f"{drift.differ_by_day:,} products have another count by days: the rows of sealed days "
+            "do not know of events that came, or were erased, after the seal."
+        )
+    else:
+        console.print(
+            "Counted by days, from sealed daily rows and the events of the others, it is the same."
+        )
+
+
+@contextmanager
+def _progress(text: str, things: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TextColumn(things))
+    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,47 @@
+"""A progress bar on stderr: seen by a person who waits, and by nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of progress."""
+
+    progress: Progress
+    task: TaskID
+
+    def advance(self, amount: float) -> None:
+        """Go on by an amount."""
+        self.progress.advance(self.task, amount)
+
+    def set(self, done: float) -> None:
+        """Say how much is done in all."""
+        self.progress.update(self.task, completed=done)
+
+
+@contextmanager
+def progress_bar(text: str, total: float | None, *, unit: str = "events") -> Iterator[Bar]:
+    """Show how far a piece of work is; a total of None means that nobody knows the end."""
+    columns: list[ProgressColumn] = [TextColumn(text)]
+    if total is None:
+        columns += [TextColumn("{task.completed:,.0f} " + unit), TimeElapsedColumn()]
+    else:
+        counted = TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit)
+        columns += [BarColumn(), counted, TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bar(progress, progress.add_task(text, total=total))

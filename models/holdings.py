@@ -1,0 +1,110 @@
+"""Everything that is held about one person: counted, and given line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import redis
+from msgspec import Raw
+from sqlalchemy import ColumnElement, Engine, func, select, text
+from sqlalchemy.orm import Session
+
+import inbox
+from inbox import Batch
+from models.dead_letters import DeadLetter
+from models.identities import IdentityLink
+from models.person import Person, Search
+from models.suppressions import Salts, read_reasons
+
+_ROWS = 500
+
+
+def count_held(session: Session, client: redis.Redis, person: Person) -> dict[str, int]:
+    """Count what is held about a person, by kind."""
+    events = [
+        session.scalar(text(f"SELECT count(*) FROM events WHERE {condition}"), parameters)
+        for condition, parameters in person.conditions()
+    ]
+    links = select(func.count()).select_from(IdentityLink).where(names_person(person))
+    return {
+        "events": sum(filter(None, events)),
+        "identities": session.scalar(links) or 0,
+        "dead_letters": sum(1 for _ in find_dead_letters(session, person)),
+        "inbox": sum(len(mine) for _, mine, _ in find_batches(client, person)),
+    }
+
+
+def names_person(person: Person) -> ColumnElement[bool]:
+    """Write the condition on the links that name a person."""
+    if person.user_id is None:
+        return IdentityLink.anonymous_id.in_(person.anonymous_ids)
+    # Another user's link to a shared device is that user's.
+    return IdentityLink.user_id == person.user_id
+
+
+def find_dead_letters(session: Session, person: Person) -> Iterator[tuple[UUID, str]]:
+    """Give the dead letters that hold an event of the person, by reading each of them."""
+    search = Search(person)
+    statement = select(DeadLetter.event_id, DeadLetter.event).execution_options(yield_per=_ROWS)
+    for event_id, event in session.execute(statement):
+        if search.part(event.encode())[0]:
+            yield event_id, event
+
+
+def find_batches(
+    client: redis.Redis, person: Person
+) -> Iterator[tuple[Batch, list[Raw], bytes | None]]:
+    """Give the batches of the inbox that hold the person's events, these, and the batch without."""
+    search = Search(person)
+    for batch in inbox.scan(client):
+        mine, rest = search.part(batch.body)
+        if mine:
+            yield batch, mine, rest
+
+
+def stream_held(
+    engine: Engine, client: redis.Redis, person: Person, *, salts: Salts | None
+) -> Iterator[bytes]:
+    """Give all that is held about a person as NDJSON, in constant memory: one thing a line."""
+    with Session(engine) as session:
+        for link in session.scalars(select(IdentityLink).where(names_person(person))):
+            yield _line(
+                "identity",
+                {
+                    "anonymous_id": link.anonymous_id,
+                    "user_id": link.user_id,
+                    "linked_at": link.linked_at,
+                },
+            )
+        if salts is not None:
+            digests = salts.digests(person.user_id, person.anonymous_ids)
+            for digest, reason in sorted(read_reasons(session, digests).items()):
+                yield _line("suppression", {"id_kind": digests[digest], "reason": reason})
+        for event_id, event in find_dead_letters(session, person):
+            yield _line("dead_letter", {"event_id": event_id, "event": event})
+        for batch, mine, _ in find_batches(client, person):
+            for raw in mine:
+                yield _line("waiting", {"entry_id": batch.entry_id, "event": raw})
+        for condition, parameters in person.conditions():
+            yield from _stream_events(session, condition, parameters)
+
+
+def _stream_events(session: Session, condition: str, parameters: dict[str, Any]) -> Iterator[bytes]:
+    # The database writes the JSON: read and written again, numbers would lose digits.
+    rows = session.execute(
+        text(
+            f"SELECT CAST(row_to_json(events) AS text) FROM events WHERE {condition} "
+            "ORDER BY event_id"
+        ).execution_options(yield_per=_ROWS),
+        parameters,
+    ).scalars()
+    for row in rows:
+        yield b'{"kind":"event",' + row.encode()[1:] + b"\n"
+
+
+def _line(kind: str, fields: dict[str, Any]) -> bytes:
+    # JSON that a client wrote may go over several lines.
+    return msgspec.json.encode({"kind": kind, **fields}).replace(b"\n", b" ") + b"\n"

@@ -1,0 +1,1 @@
+"""The figures of the reports, from aggregates where these are current and from events where not."""

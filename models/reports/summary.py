@@ -1,0 +1,112 @@
+"""The summary of one day: events, people, sessions, types, products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from event_types import types_by_counter
+from models.daily_aggregates import count_types_sql
+from models.daily_product_metrics import count_products_by_day_sql
+from models.daily_sessions import count_sessions_sql
+from models.reports.days import Days, From, read_days
+from models.reports.sessions import Sessions
+
+TOP = 10
+_TYPES = "day, event_type, source, events, unique_users, unique_anonymous"
+_PRODUCTS = "day, product_id, total_views, total_sales, total_revenue"
+_PEOPLE = ("sessions", "bounces", "events", "duration_ms", "unique_users", "unique_anonymous")
+#: The counters of _PRODUCTS, as the catalogue of event types names them.
+_SHOWN = ("views", "sales")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One day's figures and where they are from.
+
+    `sessions` is None for a day that was purged before sessions were counted.
+    """
+
+    events: int
+    unique_users: int
+    unique_anonymous: int
+    sessions: Sessions | None
+    types: list[Any]
+    products: list[Any]
+    source: From
+
+
+def read_day(session: Session, day: date, *, zone: str) -> Figures:
+    """Read one day's figures: the aggregates unless the day has events they do not know."""
+    days = read_days(session, day, day, zone=zone)
+    types = _read_types(session, days)
+    people = _count_people(session, days) if days.recounted else _read_people(session, day)
+    return Figures(
+        events=sum(row.events for row in types),
+        unique_users=people.unique_users,
+        unique_anonymous=people.unique_anonymous,
+        sessions=None if days.lost else Sessions(day, *people[:4]),
+        types=types,
+        products=_read_products(session, days),
+        source=days.source,
+    )
+
+
+def _read_people(session: Session, day: date) -> Any:
+    sums = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _PEOPLE)
+    return session.execute(
+        text(
+            f"SELECT {sums} FROM (SELECT CAST(:day AS date) AS day) AS asked "
+            "LEFT JOIN (SELECT day, unique_users, unique_anonymous FROM daily_totals) AS total "
+            "USING (day) LEFT JOIN daily_sessions USING (day)"
+        ),
+        {"day": day},
+    ).one()
+
+
+def _count_people(session: Session, days: Days) -> Any:
+    sums = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _PEOPLE)
+    return session.execute(
+        text(f"SELECT {sums} FROM ({count_sessions_sql(days.events_sql())}) AS counted"),
+        days.parameters(),
+    ).one()
+
+
+def _read_types(session: Session, days: Days) -> list[Any]:
+    rows = days.rows_sql("daily_aggregates", _TYPES, count_types_sql)
+    found = session.execute(
+        text(f"SELECT * FROM {rows} ORDER BY events DESC, event_type, source"), days.parameters()
+    )
+    return list(found.all())
+
+
+def _read_products(session: Session, days: Days) -> list[Any]:
+    rows = days.rows_sql("daily_product_metrics", _PRODUCTS, _count_shown)
+    found = session.execute(
+        text(
+            "SELECT top.*, name FROM ("
+            "SELECT product_id, total_views AS views, total_sales AS sales, "
+            f"total_revenue AS revenue FROM {rows} "
+            "WHERE total_views <> 0 OR total_sales <> 0 OR total_revenue <> 0 "
+            "ORDER BY total_revenue DESC, total_views DESC, product_id LIMIT :top"
+            ") AS top LEFT JOIN products USING (product_id) "
+            "ORDER BY revenue DESC, views DESC, product_id"
+        ),
+        days.parameters(top=TOP),
+    )
+    return list(found.all())
+
+
+def _count_shown(events: str) -> str:
+    # Most events of a day move none of these counters, and the others are looked at twice.
+    types = (names for (counter, _), names in types_by_counter().items() if counter in _SHOWN)
+    listed = ", ".join(f"'{name}'" for names in types for name in names)
+    return f"""
+WITH moving AS MATERIALIZED (
+    SELECT day, event_type, product_id, quantity, value, items, occurred_at FROM {events}
+    WHERE event_type IN ({listed})
+) {count_products_by_day_sql("moving")}"""
