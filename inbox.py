@@ -124,18 +124,23 @@ def scan(client: redis.Redis, *, count: int = 20) -> Iterator[Batch]:
         start = "(" + entries[-1][0].decode()
 
 
-def rewrite(client: redis.Redis, batch: Batch, body: bytes | None, *, taken: int) -> None:
+def rewrite(client: redis.Redis, batch: Batch, body: bytes | None, *, taken: int) -> bool:
     """Put a batch without `taken` of its events in the place of another; None takes it all out.
 
-    Whoever has taken the old one stores it too: the new one is then found stored.
+    False when the old one was gone already: then nothing changes. Whoever is at it now stores it
+    too: the new one is then found stored.
     """
     with client.pipeline(transaction=True) as pipe:
         if body is not None:
             put(pipe, body, events=batch.events - taken, days=batch.days)
         pipe.xack(STREAM, GROUP, batch.entry_id)
         pipe.xdel(STREAM, batch.entry_id)
-        pipe.hincrby(TOTALS, "refused", taken)
-        pipe.execute()
+        *added, _, was_there = pipe.execute()
+    if was_there:
+        client.hincrby(TOTALS, "refused", taken)
+    elif added:
+        client.xdel(STREAM, *added)
+    return bool(was_there)
 
 
 def forget_idle_consumers(client: redis.Redis, *, idle_s: float) -> int:

@@ -7,12 +7,12 @@ is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, g, request
 
 from app.admin_tokens import find_caller
+from app.clock import now
 from app.database import db
 from app.errors import Problem
 from app.state import state
@@ -69,7 +69,7 @@ def identify_caller() -> None:
             request,
             db.engine,
             state().last_uses,
-            now=datetime.fromtimestamp(state().clock(), UTC),
+            now=now(),
         )
 
 

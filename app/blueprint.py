@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask_smorest import Blueprint
 from webargs.flaskparser import FlaskParser
 
 from app.errors import Problem
+from app.schemas.glossary import GLOSSARY
 
 PROBLEM_TYPE = "application/problem+json"
 # By its name in the document, where the error answer of every operation puts it: resolving the
@@ -16,6 +18,7 @@ _PROBLEM = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 #: Names of the security schemes in the document.
 ADMIN_TOKEN, WRITE_KEY = "admin_token", "write_key"
 
+_VARIABLE = re.compile(r"<([^<>]*:)?(\w+)>")
 _MEANINGS = {
     "400": "The request cannot be read",
     "401": "No admin token, or one that is not valid (any more)",
@@ -60,6 +63,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         """Register a route, and keep for its documentation what the view and the path say."""
+        options["parameters"] = [*(options.get("parameters") or ()), *_path_parameters(rule)]
         super().add_url_rule(rule, endpoint, view_func, provide_automatic_options, **options)
         for method in self._docs[self._endpoints[-1]].values():
             if isinstance(method, dict):
@@ -68,6 +72,11 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
                     "write_key": getattr(view_func, "takes_write_key", False),
                     "has_parameter": "<" in rule,
                 }
+
+
+def _path_parameters(rule: str) -> list[dict[str, str]]:
+    names = [name for _, name in _VARIABLE.findall(rule)]
+    return [{"in": "path", "name": name, "description": GLOSSARY.get(name, name)} for name in names]
 
 
 def _document_access(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -19,6 +19,10 @@ from logs import describe_error
 log = structlog.get_logger()
 
 
+#: Statuses that are said in other words than theirs: those of our own checks.
+_CODES = {413: "request_too_large", 500: "internal_error"}
+
+
 class Problem(Exception):
     """An answer to the client that says what was wrong and what to do.
 
@@ -77,7 +81,7 @@ def http_problem(error: HTTPException) -> Problem:
     more: dict[str, Any] = {}
     # Werkzeug's names: those of Python's http module differ between its versions.
     name = HTTP_STATUS_CODES.get(status, "Unknown Error")
-    code = name.lower().replace(" ", "_")
+    code = _CODES.get(status) or name.lower().replace(" ", "_")
     detail = error.description or name
     messages = data.get("messages")
     if messages:

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from app.clock import now
 from app.errors import Problem
-from app.state import state
 from intake.rows import resolve_type
-from models.event_list import EventFilter
-
-_EQUAL = (
-    "user_id",
-    "anonymous_id",
-    "session_id",
-    "product_id",
-    "event_category",
-    "entity_type",
-    "entity_id",
-)
-
-
-def now() -> datetime:
-    """Give the time of the app's clock, in UTC."""
-    return datetime.fromtimestamp(state().clock(), UTC)
-
-
-def today_utc() -> date:
-    """Give the day of the app's clock in UTC, by which ids and partitions go."""
-    return now().date()
+from models.event_list import EQUAL, EventFilter
 
 
 def read_filter(query: dict[str, Any]) -> EventFilter:
@@ -40,7 +20,7 @@ def read_filter(query: dict[str, Any]) -> EventFilter:
     if query["event_type"] is not None and not any(names):
         raise Problem(422, "no_event_type", "event_type must name at least one type")
     return EventFilter(
-        **{name: query[name] for name in _EQUAL},
+        **{name: query[name] for name in EQUAL},
         event_types=tuple(dict.fromkeys(resolve_type(name)[0] for name in names if name)),
         since=since,
         until=until,

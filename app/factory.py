@@ -15,6 +15,7 @@ from app.api import (
     export,
     health,
     identities,
+    index,
     keys,
     privacy,
     product_metrics,
@@ -49,6 +50,7 @@ from models.database import engine_options, make_engine
 from settings import Settings, read_settings
 
 BLUEPRINTS = (
+    index.blueprint,
     native.blueprint,
     activity.blueprint,
     events.blueprint,
@@ -79,6 +81,8 @@ def create_app(
     settings = settings or read_settings()
     configure_logs(settings.log_level)
     app = Flask("millrace", static_folder=None)
+    # Every path works with and without its last slash.
+    app.url_map.strict_slashes = False
     app.config.update(
         MAX_CONTENT_LENGTH=max(MAX_BODY_BYTES, settings.max_request_bytes),
         SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,

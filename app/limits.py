@@ -66,7 +66,7 @@ def _identify(trusted_proxies: int) -> str:
 
 def _is_exempt() -> bool:
     view = current_app.view_functions.get(request.endpoint or "")
-    return request.path in EXEMPT_PATHS or getattr(view, "takes_write_key", False)
+    return request.path.rstrip("/") in EXEMPT_PATHS or getattr(view, "takes_write_key", False)
 
 
 def _storage_uri(redis_url: str) -> str:

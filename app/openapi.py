@@ -13,8 +13,18 @@ from werkzeug.wrappers import Response
 from app.auth import public
 from app.blueprint import ADMIN_TOKEN, PROBLEM_TYPE, WRITE_KEY
 from app.errors import http_problem, problem_response
+from app.schemas.glossary import describe_field
 from app.schemas.problems import ProblemSchema
 
+DESCRIPTION = """\
+A self-hosted event backend.
+
+Every path works with and without its last slash. Lists are `{"<things>": […], "next_cursor": …}`,
+with `limit` and `cursor`. Ranges are half-open: `date_from` up to, and without, `date_to`; `since`
+up to, and without, `until`. Days are those of REPORT_TIMEZONE. Reports say in `from` what they were
+read from. Money is text: it is exact. Every error is a problem document (RFC 9457) with a `code`
+for programs.
+"""
 SECURITY_SCHEMES = {
     ADMIN_TOKEN: {
         "type": "http",
@@ -36,9 +46,13 @@ class ProblemApi(Api):  # type: ignore[misc]
     ERROR_SCHEMA = ProblemSchema
 
     def __init__(self, app: Flask) -> None:
-        schemes = {"components": {"securitySchemes": SECURITY_SCHEMES}}
-        super().__init__(app, spec_kwargs=schemes)
+        about = {
+            "info": {"description": DESCRIPTION},
+            "components": {"securitySchemes": SECURITY_SCHEMES},
+        }
+        super().__init__(app, spec_kwargs=about)
         self.ma_plugin.converter.add_attribute_function(_plain_bounds)
+        self.ma_plugin.converter.add_attribute_function(describe_field)
 
     def _register_responses(self) -> None:
         # The document's error answers, and no others, are made with this type.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from app.clock import today
 from app.errors import Problem
-from app.state import state
 
 #: Days that ids can name, with room for the days around them that a report looks at.
 FIRST_DAY, LAST_DAY = date(1970, 1, 5), date(9999, 1, 1)
@@ -29,11 +29,6 @@ class PeriodQuery(Schema):
         validate=validate.Range(FIRST_DAY, LAST_DAY),
         metadata={"description": "the day after the last: ranges are half-open"},
     )
-
-
-def today() -> date:
-    """Give today's date in the reporting time zone."""
-    return datetime.fromtimestamp(state().clock(), UTC).astimezone(state().settings.zone).date()
 
 
 def read_period(query: dict[str, Any]) -> tuple[date, date]:

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 
-from app.paging import bad_cursor, read_cursor, write_cursor
+from app.paging import bad_cursor, read_cursor, read_moment, write_cursor
 from models.product_list import Key
 from models.products import Product
 
@@ -34,11 +34,5 @@ def _read_key(sort: str, text: str) -> Key:
             raise bad_cursor()
         return Decimal(text)
     if sort == "updated_at":
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise bad_cursor() from None
-        if moment.tzinfo is None:
-            raise bad_cursor()
-        return moment
+        return read_moment(text)
     return text

@@ -22,7 +22,8 @@ T = TypeVar("T")
 class Snapshot(Generic[T]):
     """Keep a value that is at most a few seconds old.
 
-    `read` gets the session and the value known so far. While the database is away that one stays.
+    `read` gets the session and the value known so far. While the database is away that one stays,
+    and the database is asked every second until the first value is there.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class Snapshot(Generic[T]):
         self._read = read
         self._name = name
         self._refresh_s = refresh_s
+        self._loaded = threading.Event()
+        self._wanted = threading.Event()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._pid: int | None = None
@@ -55,11 +58,21 @@ class Snapshot(Generic[T]):
     def stop(self) -> None:
         """Let the thread end after what it does now."""
         self._stopped.set()
+        self._wanted.set()
 
     def refresh(self) -> None:
         """Read the value now."""
         with transaction(self._engine) as session:
             self.value = self._read(session, self.value)
+        self._loaded.set()
+
+    def wait(self, patience_s: float) -> bool:
+        """Wait for the first value, and tell whether it is there."""
+        return self._loaded.wait(patience_s)
+
+    def want(self) -> None:
+        """Ask for a value that is newer than the known one, without waiting for it."""
+        self._wanted.set()
 
     def _work(self) -> None:
         while not self._stopped.is_set():
@@ -67,4 +80,7 @@ class Snapshot(Generic[T]):
                 self.refresh()
             except SQLAlchemyError as error:
                 log.warning("snapshot_not_read", name=self._name, error=type(error).__name__)
-            self._stopped.wait(self._refresh_s)
+            # However often a value is wanted, it is read once a second at the most.
+            self._stopped.wait(1)
+            self._wanted.wait(self._refresh_s - 1 if self._loaded.is_set() else 0)
+            self._wanted.clear()

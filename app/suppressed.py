@@ -7,7 +7,6 @@ stores. The door's snapshot is a few seconds old, and spares the inbox what will
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -18,7 +17,7 @@ from models.suppressions import Salts, read_digests, read_version
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    version: tuple[int, datetime | None] = (0, None)
+    version: tuple[int, int] = (0, 0)
     digests: frozenset[bytes] = frozenset()
 
 

@@ -2,93 +2,68 @@
 
 from __future__ import annotations
 
-import os
-import threading
+from dataclasses import dataclass, field
 
-import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Request
 
 from app.cors import allow_origin, deny_origin
 from app.errors import Problem
+from app.snapshot import Snapshot
 from models.api_keys import WriteKey, hash_key, is_same_hash, read_write_keys
-from models.database import transaction
-
-log = structlog.get_logger()
 
 
 class KeysNotLoadedError(Exception):
     """The write keys could not be read yet: the database has been away since the start."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    keys: dict[str, WriteKey] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+
+
 class WriteKeys:
     """The write keys that are not revoked, known without asking the database.
 
-    A thread reads and refreshes them, so a new or revoked key is known within `refresh_s`; while
-    the database is away the last ones known stay valid.
+    A new or revoked key is known within `refresh_s`; while the database is away the last ones
+    known stay valid.
     """
 
     def __init__(self, engine: Engine, *, refresh_s: float = 5.0, patience_s: float = 1.0) -> None:
-        self._engine = engine
-        self._refresh_s = refresh_s
         self._patience_s = patience_s
-        self._keys: dict[str, WriteKey] = {}
-        self._limits: dict[str, int] = {}
-        self._wanted = threading.Event()
-        self._loaded = threading.Event()
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._pid: int | None = None
+        self._known = Snapshot(engine, _read, _Known(), name="write-keys", refresh_s=refresh_s)
 
     def find(self, key: str) -> WriteKey | None:
         """Give what is known of a write key, None when there is none. Raises KeysNotLoadedError."""
-        if self._pid != os.getpid():
-            self._start()
-        if not self._loaded.wait(self._patience_s):
+        self._known.watch()
+        if not self._known.wait(self._patience_s):
             raise KeysNotLoadedError
         digest = hash_key(key)
-        found = self._keys.get(digest)
+        found = self._known.value.keys.get(digest)
         if found is None or not is_same_hash(found.key_hash, digest):
-            self._wanted.set()
+            # It may be new.
+            self._known.want()
             return None
         return found
 
     def limit_of(self, key_id: str) -> int | None:
         """Give the events a minute that a key may send, None without a limit."""
-        return self._limits.get(key_id)
+        return self._known.value.limits.get(key_id)
 
     def stop(self) -> None:
-        """Let the thread end."""
-        self._stopped.set()
-        self._wanted.set()
+        """Follow the table no more."""
+        self._known.stop()
 
     def refresh(self) -> None:
-        """Read the keys again; without the database those known stay."""
-        try:
-            with transaction(self._engine) as session:
-                keys = read_write_keys(session)
-        except SQLAlchemyError as error:
-            log.warning("write_keys_not_refreshed", error=type(error).__name__)
-            return
-        self._keys = keys
-        self._limits = {key.key_id: key.rate_limit for key in keys.values() if key.rate_limit}
-        self._loaded.set()
+        """Read the table now."""
+        self._known.refresh()
 
-    def _start(self) -> None:
-        # Threads do not survive a fork, and servers fork after loading the app.
-        with self._lock:
-            if self._pid != os.getpid():
-                threading.Thread(target=self._work, name="write-keys", daemon=True).start()
-                self._pid = os.getpid()
 
-    def _work(self) -> None:
-        while not self._stopped.is_set():
-            self.refresh()
-            # A flood of unknown keys asks for one refresh a second, not for more.
-            self._stopped.wait(1)
-            self._wanted.wait(self._refresh_s - 1 if self._loaded.is_set() else 0)
-            self._wanted.clear()
+def _read(session: Session, _: _Known) -> _Known:
+    keys = read_write_keys(session)
+    return _Known(keys, {key.key_id: key.rate_limit for key in keys.values() if key.rate_limit})
 
 
 def read_write_key(request: Request) -> str | None:

@@ -21,10 +21,34 @@ from tasks.aggregate import aggregate_dirty
 
 
 @click.command(epilog="Example: ./millrace bench seed --events 5000000 --days 60 --json")
-@click.option("--events", default=5_000_000, show_default=True, type=click.IntRange(1))
-@click.option("--days", default=60, show_default=True, type=click.IntRange(1, 360))
-@click.option("--products", default=10_000, show_default=True, type=click.IntRange(1, 99_999))
-@click.option("--people", default=200_000, show_default=True, type=click.IntRange(1, 999_999))
+@click.option(
+    "--events",
+    default=5_000_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many to make.",
+)
+@click.option(
+    "--days",
+    default=60,
+    show_default=True,
+    type=click.IntRange(1, 360),
+    help="The last days that they lie in.",
+)
+@click.option(
+    "--products",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(1, 99_999),
+    help="How many they are about.",
+)
+@click.option(
+    "--people",
+    default=200_000,
+    show_default=True,
+    type=click.IntRange(1, 999_999),
+    help="How many they are of.",
+)
 @click.option("--seed", default=1, show_default=True, help="Another one adds other events.")
 @click.option("--yes", is_flag=True, help="Add to an installation that has events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
@@ -64,7 +88,13 @@ def seed(
 
 
 @click.command(epilog="Example: ./millrace bench reports --rounds 50 --json")
-@click.option("--rounds", default=30, show_default=True, type=click.IntRange(2))
+@click.option(
+    "--rounds",
+    default=30,
+    show_default=True,
+    type=click.IntRange(2),
+    help="How often each is asked for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
 def reports(rounds: int, as_json: bool) -> None:
     """Time every report and page of the event list of this installation, beside its limit."""
@@ -94,8 +124,20 @@ def reports(rounds: int, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: ./millrace bench export --rows 5000000 --json")
-@click.option("--rows", default=5_000_000, show_default=True, type=click.IntRange(1))
-@click.option("--rounds", default=3, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--rows",
+    default=5_000_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Events to export, at the most.",
+)
+@click.option(
+    "--rounds",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How often each way is measured.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
 def export(rows: int, rounds: int, as_json: bool) -> None:
     """The export of this installation against plain COPY of the same columns, in turns."""

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from cli.installation import installation
 from cli.parquet import ParquetFile
 from cli.progress import progress_bar
+from cli.words import counted
 from intake.rows import resolve_type
 from models.event_list import EventFilter
 from models.export import FORMS, Chunk, ExportInterruptedError, read_chunks
@@ -32,11 +33,16 @@ _FILTERS = (
     click.option("--anonymous-id", help="Events of this anonymous id."),
     click.option("--session-id", help="Events of this session."),
     click.option("--product-id", help="Events with this product."),
-    click.option("--event-type", "event_types", multiple=True, help="May be given several times."),
-    click.option("--event-category"),
-    click.option("--entity-type"),
-    click.option("--entity-id", help="With --entity-type."),
-    click.option("--date", type=_DAY, help="One day, in REPORT_TIMEZONE."),
+    click.option(
+        "--event-type",
+        "event_types",
+        multiple=True,
+        help="Events of this type. May be given several times.",
+    ),
+    click.option("--event-category", help="Events of this category."),
+    click.option("--entity-type", help="Events about this kind of thing."),
+    click.option("--entity-id", help="Events about the thing with this id; with --entity-type."),
+    click.option("--date", type=_DAY, help="One day of REPORT_TIMEZONE."),
     click.option("--date-from", type=_DAY, help="First day."),
     click.option("--date-to", type=_DAY, help="The day after the last."),
     click.option("--since", type=_MOMENT, help="Events from then on, in UTC."),
@@ -55,7 +61,7 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--format", "format_", type=click.Choice(["csv", "ndjson", "parquet"]), default="csv",
-    show_default=True,
+    show_default=True, help="What to write.",
 )  # fmt: skip
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path),
@@ -104,7 +110,7 @@ def _write(chunks: Iterator[Chunk], write: Callable[[Chunk], None], limit: int |
     except (ExportInterruptedError, DBAPIError) as error:
         raise click.ClickException(f"the export is not complete: {error}") from error
     finally:
-        click.echo(f"exported {count:,} events", err=True)
+        click.echo(f"exported {counted(count, 'event')}", err=True)
         if last_id is not None:
             click.echo(f"the last id is {last_id}: --cursor {last_id} goes on behind it", err=True)
 

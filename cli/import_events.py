@@ -19,6 +19,7 @@ import click
 from app.visitor import anonymise_address
 from cli.installation import installation
 from cli.progress import progress_bar
+from cli.words import counted
 from datasets.dataset import DatasetError
 from datasets.event_files import read_csv, read_ndjson, unpacked
 from datasets.event_mapping import EventMapping, read_event_mapping
@@ -39,13 +40,26 @@ ROW_BYTES = 4096
     epilog="Example: ./millrace import events old.csv.gz --map buyer=user_id --map at=occurred_at"
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True))
-@click.option("--map", "pairs", multiple=True, metavar="THEIRS=OURS", help="A column by its name.")
+@click.option(
+    "--map",
+    "pairs",
+    multiple=True,
+    metavar="THEIRS=OURS",
+    help="Take a column or key as this field. May be given several times.",
+)
 @click.option(
     "--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A TOML file that says how columns become fields (docs/data-sets.md).",
 )  # fmt: skip
-@click.option("--format", "format_", type=click.Choice(["csv", "ndjson"]), help="By the name.")
-@click.option("--name", help="Names the source in the ids of rows without one; the file's name.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "ndjson"]),
+    help="What the files are; without it, their names tell.",
+)
+@click.option(
+    "--name", help="Of the source, for the ids of rows that have none; without it, the file's name."
+)
 @click.option(
     "--report", type=click.Path(dir_okay=False, path_type=Path),
     help="Write every rejected row there, as NDJSON.",
@@ -129,7 +143,12 @@ def _import(importer: Importer, file: str, format_: str) -> None:
             if format_ == "csv":
                 mapping = importer.mapping
                 delimiter = "\t" if ".tsv" in Path(file).suffixes else mapping.delimiter
-                records = read_csv(content, encoding=mapping.encoding, delimiter=delimiter)
+                records = read_csv(
+                    content,
+                    encoding=mapping.encoding,
+                    delimiter=delimiter,
+                    needed=mapping.needed(),
+                )
             else:
                 records = read_ndjson(content)
             while part := list(islice(records, BATCH)):
@@ -172,8 +191,9 @@ def _policy(settings: Settings) -> Policy:
 
 def _print_report(totals: Report, rejections: _Rejections, rules: Rules, *, dry_run: bool) -> None:
     stored, rejected = totals.stored, totals.rejected
+    word = "would store" if dry_run else "stored"
     print(
-        f"read {totals.read:,} rows: {'would store' if dry_run else 'stored'} {stored.stored:,}, "
+        f"read {counted(totals.read, 'row')}: {word} {stored.stored:,}, "
         f"duplicate {stored.duplicate:,}, rejected {rejected.total():,}"
     )
     notes = {

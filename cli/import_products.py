@@ -20,6 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from sqlalchemy import Engine
 
 from cli.installation import installation
+from cli.words import counted
 from intake.product_files import FORMATS, Entry, Format, read_products
 from intake.text_lines import FileError
 from models.database import transaction
@@ -55,7 +56,12 @@ class Report:
 @click.argument(
     "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="Told by the name otherwise.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="What the file is; without it, its name tells.",
+)
 @click.option("--dry-run", is_flag=True, help="Check the file, change nothing.")
 @click.option(
     "--map",
@@ -141,10 +147,10 @@ def _print(report: Report, *, dry_run: bool) -> None:
         console.print(f"… and {report.rejected - len(report.shown):,} more")
     good = report.read - report.rejected
     if dry_run:
-        console.print(f"would take {good:,} products, reject {report.rejected:,}")
+        console.print(f"would take {counted(good, 'product')}, reject {report.rejected:,}")
         return
     console.print(
-        f"{report.created:,} products created, {report.updated:,} updated, "
+        f"{counted(report.created, 'product')} created, {report.updated:,} updated, "
         f"{report.rejected:,} rejected"
     )
 

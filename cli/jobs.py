@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from cli.installation import installation
+from cli.progress import progress_bar
+from cli.words import counted
 from event_types import canonical_name
 from models.database import transaction
 from models.dirty_days import read_dirty_days
@@ -44,9 +44,10 @@ def aggregate_daily(day: datetime | None, last: datetime | None, dry_run: bool) 
         zone = settings.report_timezone
         days = _chosen_days(engine, day, last, zone=zone, dry_run=dry_run)
         if dry_run:
-            print(f"would aggregate {len(days)} days: {', '.join(map(str, days)) or 'none'}")
+            listed = f": {', '.join(map(str, days))}" if days else ""
+            print(f"would aggregate {counted(len(days), 'day')}{listed}")
             return
-        with _progress("aggregating", len(days)) as advance:
+        with progress_bar("aggregating", len(days), unit="days") as bar:
 
             def work() -> dict[str, Any]:
                 done = aggregate.aggregate_days(
@@ -55,12 +56,13 @@ def aggregate_daily(day: datetime | None, last: datetime | None, dry_run: bool) 
                     zone=zone,
                     now=_now(),
                     properties=settings.counted_properties,
-                    progress=advance,
+                    progress=bar.show,
                 )
                 return {"days": done.days, "events": done.events}
 
             outcome = _by_hand(engine, "aggregate", work)
-        print(f"aggregated {outcome['days']} days with {outcome['events']:,} events")
+        days_done, events = counted(outcome["days"], "day"), counted(outcome["events"], "event")
+        print(f"aggregated {days_done} with {events}")
 
 
 @click.command(epilog="Example: ./millrace purge --days 90 --type page_view --dry-run")
@@ -112,7 +114,9 @@ def _chosen_retention(
 def _print_purged(done: retention.Purged) -> None:
     word = "would delete" if done.dry_run else "deleted"
     before = f" from before {done.cutoff}" if done.cutoff else ""
-    print(f"{word} {done.events:,} events{before} ({done.partitions} daily partitions whole)")
+    partitions = counted(done.partitions, "daily partition")
+    whole = f", {partitions} of them whole" if done.partitions else ""
+    print(f"{word} {counted(done.events, 'event')}{before}{whole}")
     for kind, events in done.by_type.most_common():
         print(f"  {kind}: {events:,}")
     if done.dry_run:
@@ -189,14 +193,6 @@ def _chosen_days(
     if end < first:
         raise click.BadParameter("--to must not lie before --date")
     return [first + timedelta(days=n) for n in range((end - first).days + 1)]
-
-
-@contextmanager
-def _progress(text: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TextColumn("days"))
-    with Progress(*columns, transient=True, disable=total < 2) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda done, _: bar.update(task, completed=done)
 
 
 def _now() -> datetime:

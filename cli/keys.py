@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 
 from app.schemas.keys import KeyAnswer, KeyRequest
 from cli.installation import installation
+from cli.words import counted
 from intake.contract import messages_of
 from models.api_keys import ADMIN, ADMIN_SCOPES, WRITE, ApiKey, read_keys
 from models.database import transaction
 from models.key_changes import KeyRefused, issue_key, revoke_key, rotate_token
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would be done, do nothing.")
 _MOMENT = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
@@ -52,22 +53,42 @@ def list_keys(everything: bool, as_json: bool) -> None:
         status = row.status_at(now)
         table.add_row(row.key_id, row.kind, row.name, status, rights, _short(row.expires_at), used)
     Console().print(table)
-    click.echo(f"{len(shown)} of {len(rows)} keys")
+    click.echo(f"{len(shown)} of {counted(len(rows), 'key')}")
 
 
 @keys.command(
     epilog="Example: ./millrace keys create --kind write --name shop --source web "
     "--origin https://shop.example"
 )
-@click.option("--kind", type=click.Choice([WRITE, ADMIN]), required=True)
-@click.option("--name", required=True, help="For people; a valid admin token's is its own.")
 @click.option(
-    "--scope", "scopes", multiple=True, type=click.Choice(ADMIN_SCOPES), help="Of an admin token."
+    "--kind",
+    type=click.Choice([WRITE, ADMIN]),
+    required=True,
+    help="write sends events, admin reads and manages.",
+)
+@click.option("--name", required=True, help="For people; no two valid admin tokens have the same.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(ADMIN_SCOPES),
+    help="What an admin token may do. May be given several times.",
 )
 @click.option("--source", help="Of a write key: the source of events that name none.")
-@click.option("--origin", "allowed_origins", multiple=True, help="A page it may send from.")
-@click.option("--rate-limit", type=int, help="Events a minute.")
-@click.option("--expires", "expires_at", type=_MOMENT, help="When it ends, in UTC.")
+@click.option(
+    "--origin",
+    "allowed_origins",
+    multiple=True,
+    help="A page that a write key may send from; without it, any. May be given several times.",
+)
+@click.option(
+    "--rate-limit",
+    type=int,
+    help="Events a minute that a write key may send; without it, any number.",
+)
+@click.option(
+    "--expires", "expires_at", type=_MOMENT, help="When it ends, in UTC; without it, never."
+)
 @_DRY_RUN
 @_JSON
 def create(dry_run: bool, as_json: bool, expires_at: datetime | None, **given: Any) -> None:
@@ -97,7 +118,7 @@ def create(dry_run: bool, as_json: bool, expires_at: datetime | None, **given: A
 @_DRY_RUN
 @_JSON
 def rotate(key_id: str, grace_h: float, dry_run: bool, as_json: bool) -> None:
-    """Make a second token like an admin token, and let the old one run out."""
+    """Replace an admin token: the old one stays valid for a while."""
     now = _now()
     with installation() as (_, engine), Session(engine, expire_on_commit=False) as session:
         old = _find(session, key_id)

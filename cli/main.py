@@ -50,7 +50,7 @@ COMMANDS = {
     epilog="Example: ./millrace run     More about one command: ./millrace run --help",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.option("--debug", is_flag=True, help="Show where an error came from, and what is logged.")
 def millrace(debug: bool) -> None:
     """A self-hosted event backend: from HTTP to aggregates, models and recommendations."""
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,10 +10,11 @@ from typing import Any
 import click
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from cli.installation import installation
+from cli.progress import progress_bar
+from cli.words import counted
 from models.database import transaction
 from models.drift import Drift
 from models.metrics_coverage import Coverage, read_coverage, read_products_without_metrics
@@ -45,21 +44,22 @@ def create_missing_metrics(dry_run: bool, batch_size: int) -> None:
         with transaction(engine) as session:
             coverage = read_coverage(session)
         if dry_run:
-            print(
-                f"would make {coverage.without_metrics:,} metrics rows "
-                f"for {coverage.products:,} products"
-            )
+            print(f"would make {_rows(coverage.without_metrics, coverage)}")
             return
         made = 0
-        with _progress("making rows", "products") as advance:
+        with progress_bar("making rows", coverage.without_metrics, unit="rows") as bar:
             while True:
                 with transaction(engine) as session:
                     missing = read_products_without_metrics(session, limit=batch_size)
                     made += bulk_ensure_metrics(session, missing)
                 if not missing:
                     break
-                advance(made, coverage.without_metrics)
-        print(f"made {made:,} metrics rows for {coverage.products:,} products")
+                bar.set(made)
+        print(f"made {_rows(made, coverage)}")
+
+
+def _rows(number: int, coverage: Coverage) -> str:
+    return f"{counted(number, 'metrics row')} for {counted(coverage.products, 'product')}"
 
 
 @click.command("metrics-coverage", epilog="Example: ./millrace metrics-coverage --json")
@@ -72,10 +72,11 @@ def metrics_coverage(as_json: bool) -> None:
         print(orjson.dumps(as_answer(coverage)).decode())
         return
     share = "none" if coverage.share is None else f"{coverage.share:.1%}"
-    print(f"{coverage.products:,} products in the catalogue")
+    print(f"{counted(coverage.products, 'product')} in the catalogue")
     print(f"{coverage.with_metrics:,} with metrics ({share})")
-    print(f"{coverage.without_metrics:,} without: ./millrace create-missing-metrics makes them")
-    print(f"{coverage.unknown_products:,} products with metrics are not in the catalogue")
+    hint = ": ./millrace create-missing-metrics makes them" if coverage.without_metrics else ""
+    print(f"{coverage.without_metrics:,} without{hint}")
+    print(f"{counted(coverage.unknown_products, 'product')} with metrics but not in the catalogue")
 
 
 def as_answer(coverage: Coverage) -> dict[str, Any]:
@@ -101,9 +102,9 @@ def rebuild_metrics(dry_run: bool) -> None:
         found: list[reconcile.Rebuilt] = []
 
         def work() -> dict[str, Any]:
-            with _progress("recounting", "partitions") as advance:
+            with progress_bar("recounting", 0, unit="partitions") as bar:
                 rebuilt = reconcile.rebuild(
-                    engine, zone=settings.report_timezone, dry_run=dry_run, progress=advance
+                    engine, zone=settings.report_timezone, dry_run=dry_run, progress=bar.show
                 )
             found.append(rebuilt)
             return {
@@ -118,13 +119,15 @@ def rebuild_metrics(dry_run: bool) -> None:
             raise click.ClickException("rebuild-metrics is running elsewhere: try again later.")
     print_drift(Console(highlight=False), found[0].drift)
     if found[0].corrected:
-        print(f"corrected {found[0].corrected:,} products")
+        print(f"corrected {counted(found[0].corrected, 'product')}")
     sys.exit(1 if dry_run and found[0].drift.drifted else 0)
 
 
 def print_drift(console: Console, drift: Drift) -> None:
     """Print the counters beside their recount, and how far they are apart."""
-    table = Table(title=f"{drift.checked:,} products recounted, {drift.drifted:,} with drift")
+    table = Table(
+        title=f"{counted(drift.checked, 'product')} recounted, {drift.drifted:,} with drift"
+    )
     table.add_column("counter")
     for title in ("found", "recounted", "drift"):
         table.add_column(title, justify="right")
@@ -134,21 +137,14 @@ def print_drift(console: Console, drift: Drift) -> None:
     console.print(table)
     if drift.differ_by_day:
         console.print(
-            f"{drift.differ_by_day:,} products have another count by days: the rows of sealed days "
-            "do not know of events that came, or were erased, after the seal."
+            f"Counted by days, {counted(drift.differ_by_day, 'product')} came out otherwise: "
+            "the rows of sealed days do not know of events that came, or were erased, after "
+            "the seal."
         )
     else:
         console.print(
             "Counted by days, from sealed daily rows and the events of the others, it is the same."
         )
-
-
-@contextmanager
-def _progress(text: str, things: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TextColumn(things))
-    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _now() -> datetime:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 import inbox
 from cli.installation import installation
+from cli.words import counted
 from models.database import transaction
 from models.erasures import Erasure, receipt_of, request_erasure
 from models.holdings import count_held, stream_held
@@ -28,10 +29,13 @@ _anonymous = click.option("--anonymous-id", help="An anonymous id, alone or besi
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, change nothing.")
 
 _LABELS = {
-    "events": "events",
-    "identities": "links between anonymous ids and users",
-    "dead_letters": "dead letters",
-    "inbox": "events that waited in the inbox",
+    "events": ("event", "events"),
+    "identities": (
+        "link between an anonymous id and a user",
+        "links between anonymous ids and users",
+    ),
+    "dead_letters": ("dead letter", "dead letters"),
+    "inbox": ("event that waited in the inbox", "events that waited in the inbox"),
 }
 
 
@@ -103,7 +107,7 @@ def export_person(user_id: str | None, anonymous_id: str | None, output: BinaryI
         for line in stream_held(here.engine, here.redis, person, salts=here.salts):
             output.write(line)
             lines += 1
-    click.echo(f"wrote {lines:,} lines", err=True)
+    click.echo(f"wrote {counted(lines, 'line')}", err=True)
 
 
 @click.command("opt-out", epilog="Example: ./millrace opt-out --anonymous-id device-9")
@@ -117,7 +121,7 @@ def opt_out(user_id: str | None, anonymous_id: str | None, dry_run: bool) -> Non
         person = named.with_linked(session)
         digests = here.salts.digests(person.user_id, person.anonymous_ids)
         changed = suppress(session, here.salts, digests, reason=OPT_OUT)
-        print(f"{'would opt' if dry_run else 'opted'} out {changed} ids")
+        print(f"{'would opt' if dry_run else 'opted'} out {counted(changed, 'id')}")
         if dry_run:
             session.rollback()
 
@@ -132,7 +136,8 @@ def opt_in(user_id: str | None, anonymous_id: str | None, dry_run: bool) -> None
     with _open() as here, transaction(here.engine) as session:
         person = named.with_linked(session)
         lifted = lift(session, here.salts.digests(person.user_id, person.anonymous_ids))
-        print(f"{'would take back' if dry_run else 'took back'} the opt-out of {lifted} ids")
+        word = "would take back" if dry_run else "took back"
+        print(f"{word} the opt-out of {counted(lifted, 'id')}")
         if dry_run:
             session.rollback()
 
@@ -162,7 +167,7 @@ def _count_held(here: _Here, person: Person) -> dict[str, int]:
 
 def _print_counts(word: str, counts: dict[str, int]) -> None:
     for kind, label in _LABELS.items():
-        print(f"{word} {counts[kind]:,} {label}")
+        print(f"{word} {counted(counts[kind], *label)}")
 
 
 def _now() -> datetime:

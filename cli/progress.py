@@ -33,6 +33,10 @@ class Bar:
         """Say how much is done in all."""
         self.progress.update(self.task, completed=done)
 
+    def show(self, done: float, total: float) -> None:
+        """Say how much is done, and of how much: what long work calls between its steps."""
+        self.progress.update(self.task, completed=done, total=total)
+
 
 @contextmanager
 def progress_bar(text: str, total: float | None, *, unit: str = "events") -> Iterator[Bar]:
@@ -43,5 +47,8 @@ def progress_bar(text: str, total: float | None, *, unit: str = "events") -> Ite
     else:
         counted = TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit)
         columns += [BarColumn(), counted, TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Without a terminal it would leave an empty line.
+    unseen = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=unseen) as progress:
         yield Bar(progress, progress.add_task(text, total=total))

@@ -5,7 +5,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -16,6 +16,10 @@ from datasets.dataset import DatasetError
 #: The longest cell or line that is read.
 MAX_TEXT = 16 * 1024 * 1024
 _GZIP = b"\x1f\x8b"
+#: How a file of UTF-16 begins when it is read as UTF-8.
+_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")
+#: What is used instead of the comma.
+_DELIMITERS = (";", "\t", "|")
 #: What an export of Millrace begins with.
 EXPORT_BEGINS = (
     "id", "created_at", "event_type", "user_id", "anonymous_id", "source", "ip_address", "payload",
@@ -62,10 +66,12 @@ def read_ndjson(file: IO[bytes]) -> Iterator[Record]:
             yield Record(line, stripped, fault="the line is no JSON object")
 
 
-def read_csv(file: IO[bytes], *, encoding: str, delimiter: str) -> Iterator[Record]:
+def read_csv(
+    file: IO[bytes], *, encoding: str, delimiter: str, needed: Collection[str] = ()
+) -> Iterator[Record]:
     """Give the rows of a CSV file with a line of names; empty cells are left out.
 
-    Raises DatasetError.
+    `needed` are names that it must have. Raises DatasetError.
     """
     try:
         name = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
@@ -75,13 +81,14 @@ def read_csv(file: IO[bytes], *, encoding: str, delimiter: str) -> Iterator[Reco
     text = io.TextIOWrapper(file, encoding=name, errors="surrogateescape", newline="")
     csv.field_size_limit(MAX_TEXT)
     try:
-        yield from _rows(csv.reader(text, delimiter=delimiter))
+        yield from _rows(csv.reader(text, delimiter=delimiter), needed)
     finally:
-        # The file is its opener's to close.
-        text.detach()
+        # The file is its opener's to close, who may have done it before all was read.
+        if not text.closed:
+            text.detach()
 
 
-def _rows(rows: Any) -> Iterator[Record]:
+def _rows(rows: Any, needed: Collection[str]) -> Iterator[Record]:
     names: list[str] | None = None
     while True:
         line = rows.line_num + 1
@@ -95,7 +102,7 @@ def _rows(rows: Any) -> Iterator[Record]:
         if cells is None:
             return
         if names is None:
-            names = _check_header(cells)
+            names = _check_header(cells, needed)
         elif cells:
             yield _record(line, names, cells)
 
@@ -108,10 +115,19 @@ def _record(line: int, names: list[str], cells: list[str]) -> Record:
     return Record(line, text, fields, exported=tuple(names[: len(EXPORT_BEGINS)]) == EXPORT_BEGINS)
 
 
-def _check_header(cells: list[str]) -> list[str]:
+def _check_header(cells: list[str], needed: Collection[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
+    if names and names[0].startswith(_UTF_16):
+        raise DatasetError("it is UTF-16: save it as UTF-8, or name its encoding in a mapping file")
+    other = next((mark for mark in _DELIMITERS if len(names) == 1 and mark in names[0]), None)
+    if other is not None:
+        raise DatasetError(
+            f"its columns are parted by {other!r}: name this delimiter in a mapping file"
+        )
     if len(set(names)) != len(names) or "" in names:
         raise DatasetError("the first line must name each column, and each name once")
+    if missing := sorted(set(needed) - set(names)):
+        raise DatasetError(f"it has no column {missing[0]!r}; its columns are: {', '.join(names)}")
     return names
 
 

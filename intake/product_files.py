@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 from intake.contract import messages_of
 from intake.json_array import read_array, read_json
 from intake.products import PRODUCT_FIELDS, load_product
-from intake.text_lines import FileError, Text, read_text_lines
+from intake.text_lines import MAX_BYTES, FileError, Text, read_text_lines
 
 Format = Literal["json", "ndjson", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -87,6 +87,8 @@ def _read_csv(stream: BinaryIO, names: Mapping[str, str]) -> Iterator[tuple[int 
     lines = _texts(read_text_lines(stream))
     first = next(lines, "")
     delimiter = max(_DELIMITERS, key=first.count)
+    # A bound of the whole process: whoever reads CSV says which one it needs.
+    csv.field_size_limit(MAX_BYTES)
     rows = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)
     try:
         header = _read_header(next(rows, []), names)

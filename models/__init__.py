@@ -26,6 +26,7 @@ from models import (
     store,
     suppressions,
     training_runs,
+    weekly_product_metrics,
 )
 
 __all__ = [
@@ -54,4 +55,5 @@ __all__ = [
     "store",
     "suppressions",
     "training_runs",
+    "weekly_product_metrics",
 ]

@@ -13,11 +13,24 @@ from sqlalchemy.orm import Session
 
 from models.daily_aggregates import UNDATED_END
 from models.event_list import EventFilter
+from models.reports.days import hurry
 
 #: A longer pause ends a session.
 SESSION_GAP_S = 1800
 #: Actions whose durations are given: those that were done most.
 MAX_ACTIONS = 200
+#: Events whose gaps are measured; of everybody's activity with more, only some people's are.
+GAP_EVENTS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """The seconds between two events of a session, of a share of all people."""
+
+    gaps: int
+    median_s: float | None
+    p90_s: float | None
+    people_share: float
 
 
 @dataclass(slots=True)
@@ -31,7 +44,7 @@ class Activity:
     by_day: Counter[date] = field(default_factory=Counter)
     by_hour: Counter[int] = field(default_factory=Counter)
     durations: Sequence[Any] = ()
-    gaps: Any = None
+    gaps: Gaps | None = None
 
 
 #: The bits by which GROUPING says which of the columns a row does not count by.
@@ -39,9 +52,21 @@ _BITS = {0b01111: "by_category", 0b10111: "by_type", 0b11011: "by_action", 0b111
 _HOUR, _ALL = 0b11110, 0b11111
 
 
-def read_activity(session: Session, wanted: EventFilter, *, zone: str, today: date) -> Activity:
-    """Read the figures of the events that are wanted. Days and hours are those of `zone`."""
+def read_activity(
+    session: Session,
+    wanted: EventFilter,
+    *,
+    zone: str,
+    today: date,
+    gap_events: int = GAP_EVENTS,
+) -> Activity:
+    """Read the figures of the events that are wanted. Days and hours are those of `zone`.
+
+    Of more than `gap_events` of everybody, the gaps of one in so many people are measured that
+    about as many events are left: each of them is measured whole.
+    """
     source, bounds = _events_sql(wanted, today=today)
+    hurry(session)
     activity = Activity()
     rows = session.execute(
         text(
@@ -68,7 +93,8 @@ GROUP BY GROUPING SETS
             name = _BITS[row.bits]
             getattr(activity, name)[getattr(row, _KEYS[name])] = row.events
     activity.durations = _read_durations(session, source, bounds)
-    activity.gaps = _read_gaps(session, source, bounds)
+    one_in = 1 if wanted.user_id is not None else max(1, -(-activity.total // gap_events))
+    activity.gaps = _read_gaps(session, source, bounds, one_in=one_in)
     return activity
 
 
@@ -110,14 +136,16 @@ FROM (
     ).all()
 
 
-def _read_gaps(session: Session, source: str, bounds: dict[str, Any]) -> Any:
+def _read_gaps(session: Session, source: str, bounds: dict[str, Any], *, one_in: int) -> Gaps:
     """Measure the seconds from one event of a person to the next one of the same session.
 
     A person is a user, or an anonymous id without one. What comes after a longer pause, or under
     another session id, belongs to another session. Person and session become one number: it sorts
     faster than texts.
     """
-    return session.execute(
+    person = "coalesce(user_id, anonymous_id, session_id)"
+    chosen = "" if one_in == 1 else f"AND hashtextextended({person}, 0) % :one_in = 0"
+    row = session.execute(
         text(
             f"""
 SELECT gaps, quantiles[1] AS median_s, quantiles[2] AS p90_s FROM (
@@ -130,10 +158,11 @@ SELECT gaps, quantiles[1] AS median_s, quantiles[2] AS p90_s FROM (
             SELECT occurred_at, hashtextextended(
                 concat_ws(chr(1), user_id IS NULL, coalesce(user_id, anonymous_id), session_id),
                 0) AS course
-            FROM events WHERE {source} AND coalesce(user_id, anonymous_id, session_id) IS NOT NULL
+            FROM events WHERE {source} AND {person} IS NOT NULL {chosen}
         ) AS event
     ) AS step WHERE gap_s <= :pause_s
 ) AS gap"""
         ),
-        {**bounds, "pause_s": SESSION_GAP_S},
+        {**bounds, "pause_s": SESSION_GAP_S, "one_in": one_in},
     ).one()
+    return Gaps(row.gaps, row.median_s, row.p90_s, people_share=1 / one_in)

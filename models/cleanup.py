@@ -18,7 +18,7 @@ from models.daily_aggregates import UNDATED_END
 from models.database import transaction
 from models.event_list import EventFilter
 from models.id_walk import Walk, planned_each_time
-from models.partitions import lock_for_store
+from models.partitions import lock_for_removal
 from models.removal import CHUNK, remove_events
 
 
@@ -91,7 +91,7 @@ def remove_wanted(
     while removed < limit:
         size = min(CHUNK, limit - removed)
         with transaction(engine) as session:
-            lock_for_store(session)
+            lock_for_removal(session)
             gone = remove_events(session, condition, parameters, zone=zone, limit=size)
         removed += gone
         if gone < size:

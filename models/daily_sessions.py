@@ -29,8 +29,9 @@ def count_sessions_sql(source: str) -> str:
     """Write the SELECT of (day, sessions, bounces, events, duration_ms) of a relation.
 
     A session goes on as long as the same person's next event comes within SESSION_GAP and has no
-    other session id. Events of nobody do not count. (unique_users and unique_anonymous come with
-    it: who is first is known here.)
+    other session id. Events of one moment are taken by session id: what happened to two sessions in
+    the same second, or minute, is not a change from one to the other and back, time and again.
+    Events of nobody do not count.
 
     Each event is compared with its neighbours, once sorted, and nothing is grouped by session: the
     durations of all sessions are the sum of the gaps inside of them, and a bounce is an event that
@@ -44,18 +45,16 @@ def count_sessions_sql(source: str) -> str:
 SELECT day, count(*) FILTER (WHERE {begins}) AS sessions,
     count(*) FILTER (WHERE {begins} AND {ends}) AS bounces, count(*) AS events,
     coalesce(round(1000 * extract(epoch FROM sum(gap_before) FILTER (WHERE NOT {begins}))), 0)
-        ::bigint AS duration_ms,
-    count(known_user_id) FILTER (WHERE gap_before IS NULL) AS unique_users,
-    count(unknown_id) FILTER (WHERE gap_before IS NULL) AS unique_anonymous
+        ::bigint AS duration_ms
 FROM (
-    SELECT day, known_user_id, unknown_id,
+    SELECT day,
         occurred_at - lag(occurred_at) OVER person AS gap_before,
         lead(occurred_at) OVER person - occurred_at AS gap_after,
         session_id <> lag(session_id) OVER person AS other_before,
         session_id <> lead(session_id) OVER person AS other_after
     FROM {source}
     WHERE known_user_id IS NOT NULL OR unknown_id IS NOT NULL
-    WINDOW person AS (PARTITION BY {_PERSON}, day ORDER BY occurred_at, event_id)
+    WINDOW person AS (PARTITION BY {_PERSON}, day ORDER BY occurred_at, session_id, event_id)
 ) AS event
 GROUP BY day"""
 

@@ -48,7 +48,8 @@ def insert_dead_letters(session: Session, refusals: Sequence[Refusal]) -> int:
             "detail": item.detail,
             "event": item.event,
         }
-        for item in refusals
+        # In one order: two that keep the same events would wait for each other.
+        for item in sorted(refusals, key=lambda item: item.event_id)
     ]
     statement = insert(DeadLetter).values(rows).on_conflict_do_nothing()
     return len(session.execute(statement.returning(DeadLetter.event_id)).all())

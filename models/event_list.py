@@ -54,7 +54,7 @@ class EventFilter:
 
     def to_sql(self) -> tuple[str, dict[str, Any]]:
         """Write the condition over the columns of events, and its parameters; TRUE when empty."""
-        given = {name: getattr(self, name) for name in _EQUAL if getattr(self, name) is not None}
+        given = {name: getattr(self, name) for name in EQUAL if getattr(self, name) is not None}
         conditions = [f"{name} = :{name}" for name in given]
         if self.event_types:
             conditions.append("event_type = ANY(:event_types)")
@@ -79,7 +79,7 @@ class EventFilter:
 
 
 #: The columns that a filter compares with one value each.
-_EQUAL = (
+EQUAL = (
     "user_id",
     "anonymous_id",
     "session_id",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base
+from models.days import UNSEALED
 
 
 class HourlyAggregate(Base):
@@ -36,3 +37,18 @@ def count_hours_sql(source: str) -> str:
 SELECT day, date_trunc('hour', occurred_at, :zone) AS hour, event_type,
     coalesce(source, '') AS source, count(*) AS events
 FROM {source} GROUP BY 1, 2, 3, 4"""
+
+
+def read_days_of_other_zones(session: Session, *, zone: str) -> tuple[date, date] | None:
+    """Give the first and the last unsealed day that was aggregated in another zone, if any was.
+
+    An hour that this zone has on another day tells.
+    """
+    first, last = session.execute(
+        text(
+            "SELECT min(day), max(day) FROM hourly_aggregates "
+            f"WHERE (hour AT TIME ZONE :zone)::date <> day AND {UNSEALED}"
+        ),
+        {"zone": zone},
+    ).one()
+    return None if first is None else (first, last)

@@ -1,7 +1,7 @@
 """The invariants that can be seen from inside (the numbers are those of docs/architecture.md).
 
-Each is counted from the events themselves, in one snapshot: a store that commits meanwhile is
-seen whole or not at all.
+Each is counted from the events themselves, in one snapshot: a store or a purge that commits
+meanwhile is seen whole or not at all.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 import inbox
+from models.database import transaction
+from models.drift import begin_snapshot
 from models.erasures import DONE
 from models.product_metrics import COUNTERS, counts_sql
 from models.recount import WAITING_DAYS, compare_aggregates
@@ -36,8 +38,8 @@ def check_invariants(
     engine: Engine, client: redis.Redis, *, zone: str, secret_key: str = ""
 ) -> list[Invariant]:
     """Check them all. People who were erased are told by hashes that `secret_key` salts."""
-    isolated = engine.execution_options(isolation_level="REPEATABLE READ")
-    with Session(isolated) as session:
+    with transaction(engine) as session:
+        begin_snapshot(session)
         return [
             _no_id_twice(session),
             _counters_agree(session),

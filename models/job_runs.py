@@ -71,10 +71,12 @@ def read_last_done(session: Session, job: str) -> JobRun | None:
 def lock_job(session: Session, job: str, *, wait: bool = False) -> bool:
     """Take the job's lock until the transaction ends; False when another process holds it.
 
-    The lock is the database's: a worker that dies lets go of it.
+    The lock is the database's: a worker that dies lets go of it. Who does not wait for it holds it
+    idly, while others work: a server that ends idle transactions may not end this one.
     """
     key = func.hashtextextended(f"job:{job}", 0)
     if wait:
         session.execute(select(func.pg_advisory_xact_lock(key)))
         return True
+    session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     return bool(session.scalar(select(func.pg_try_advisory_xact_lock(key))))

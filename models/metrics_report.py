@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from models.daily_aggregates import day_bounds, events_of_days_sql
 from models.product_metrics import COUNTERS, counts_sql
 from models.rates import PRIOR_RATINGS, PRIOR_TRIALS
+from models.weekly_product_metrics import days_parameters, days_sql
 
 _NAMES = ", ".join(COUNTERS)
 _EXACT = {"total_revenue", "rating_sum"}
@@ -78,12 +79,10 @@ def source_of_days(session: Session, first: date, last: date, *, zone: str) -> S
             days,
         )
     )
-    daily = (
-        f"SELECT product_id, {_NAMES}, NULL::timestamptz AS last_event_at "
-        "FROM daily_product_metrics WHERE day BETWEEN :first_day AND :last_day"
-    )
+    columns = f"product_id, {_NAMES}, NULL::timestamptz AS last_event_at"
+    parameters = days_parameters(first, last, without=raw)
     if not raw:
-        return Source(f"({daily})", several=True, parameters=days)
+        return Source(f"({days_sql(columns)})", several=True, parameters=parameters)
     # A purge may seal a day between the two statements, with its events gone.
     expressions = f"""raw AS MATERIALIZED (
     SELECT day FROM unnest(CAST(:raw AS date[])) AS given(day)
@@ -93,11 +92,12 @@ def source_of_days(session: Session, first: date, last: date, *, zone: str) -> S
 ), counted AS MATERIALIZED ({counts_sql("picked")}
 ),"""
     return Source(
-        f"({daily} AND day NOT IN (SELECT day FROM raw) "
-        f"UNION ALL SELECT product_id, {_NAMES}, NULL::timestamptz FROM counted)",
+        f"({days_sql(columns)} UNION ALL SELECT {columns} FROM daily_product_metrics "
+        "WHERE day = ANY(CAST(:raw AS date[])) AND day NOT IN (SELECT day FROM raw) "
+        f"UNION ALL SELECT {columns} FROM counted)",
         several=True,
         expressions=expressions,
-        parameters={**days, "raw": raw, **day_bounds(min(raw), max(raw), zone=zone)},
+        parameters={**parameters, "raw": raw, **day_bounds(min(raw), max(raw), zone=zone)},
         says="events",
     )
 

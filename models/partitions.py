@@ -13,9 +13,10 @@ from event_ids import first_id_of
 
 #: Shared by stores and taken alone by a purge: no event is stored into a day while it is sealed.
 STORE_LOCK = 7_301_001
-#: A store asks one thing after the other; it never lets the server wait this long.
+#: Who stores or purges asks one thing after the other, and never lets the server wait this long.
 STORE_IDLE = "10s"
 _PARTITION_LOCK = 7_301_002
+_REMOVAL_LOCK = 7_301_005
 _NAME = re.compile(r"events_(\d{4})(\d\d)(\d\d)")
 
 
@@ -75,26 +76,41 @@ def drop_partition(session: Session, day: date) -> None:
     session.execute(text(f"DROP TABLE {partition_name(day)}"))
 
 
-def lock_for_store(session: Session) -> None:
+def lock_for_store(session: Session, *, alone: bool = False) -> None:
     """Hold off purges until the transaction ends. Stores do not hold off each other.
+
+    Except one that needs several statements: each writes counters in order, but all together do
+    not, and two such transactions would wait for each other's rows. It stores `alone`.
 
     A worker that is frozen in the middle holds rows that every other store waits for: the server
     ends its transaction after a while.
     """
+    take = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
     session.execute(
         text(
-            "SELECT pg_advisory_xact_lock_shared(:lock), "
-            "set_config('idle_in_transaction_session_timeout', :idle, true)"
+            f"SELECT {take}(:lock), set_config('idle_in_transaction_session_timeout', :idle, true)"
         ),
         {"lock": STORE_LOCK, "idle": STORE_IDLE},
     )
+
+
+def lock_for_removal(session: Session) -> None:
+    """Hold off purges, and wait for other removals, until the transaction ends.
+
+    Two at once would choose the same events: the second would find fewer than it chose, and take
+    that for the end.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _REMOVAL_LOCK})
+    lock_for_store(session)
 
 
 def lock_for_purge(session: Session) -> None:
     """Wait for the stores under way and hold off new ones until the transaction ends.
 
     Dropping a partition waits for whoever reads events, and would hold up everyone behind it: it
-    gives up after a while, and the purge is tried again later.
+    gives up after a while, and the purge is tried again later. Of a process that is frozen in the
+    middle, the server ends the transaction.
     """
     session.execute(text("SET LOCAL lock_timeout = '10s'"))
+    session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{STORE_IDLE}'"))
     session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": STORE_LOCK})

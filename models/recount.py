@@ -13,6 +13,7 @@ from models.daily_values import REST, count_top_values_sql, property_parameters
 from models.hourly_aggregates import count_hours_sql
 from models.identities import RELINKED_DAYS
 from models.product_metrics import COUNTERS
+from models.weekly_product_metrics import compare_weeks
 
 _DAY = "(occurred_at AT TIME ZONE :zone)::date"
 #: Days that the next aggregation counts again: for their events, or for a link that has changed.
@@ -27,11 +28,14 @@ _SAYING = {
 
 
 def compare_aggregates(session: Session, *, zone: str) -> tuple[int, int]:
-    """Recount the days that are neither waiting nor sealed; give the rows compared and wrong."""
+    """Recount the days that are neither waiting nor sealed; give the rows compared and wrong.
+
+    Weeks are compared with their days, whatever these are.
+    """
     left_out = list(session.scalars(text(_LEFT_OUT), {"zone": zone}))
     properties = list(session.scalars(text("SELECT DISTINCT property FROM daily_values")))
     parameters = {**property_parameters(properties), "left_out": left_out, "zone": zone}
-    compared = wrong = 0
+    compared, wrong = compare_weeks(session)
     for table, (columns, counted) in _recounts(properties).items():
         kept = (
             f"SELECT {columns} FROM {table} WHERE day <> ALL(CAST(:left_out AS date[])) "

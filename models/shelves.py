@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ class Card:
 
     name: str | None
     category: str | None
-    price: float | None
+    price: Decimal | None
     eligible: bool
 
 
@@ -40,7 +41,7 @@ def read_cards(session: Session, product_ids: Collection[str]) -> dict[str, Card
         row.product_id: Card(
             row.name,
             row.category,
-            None if row.price is None else float(row.price),
+            row.price,
             row.active and (row.stock is None or row.stock > 0),
         )
         for row in rows

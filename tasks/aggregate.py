@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from models.hourly_aggregates import HourlyAggregate, count_hours_sql
 from models.identities import mark_relinked_days
 from models.job_runs import lock_job
 from models.span_events import SPAN_EVENTS, gathered_events
+from models.weekly_product_metrics import forget_weeks, read_missing_weeks, sum_week
 
 #: Days of one transaction: enough to share the cost of a statement, few enough to stop between.
 SPAN_DAYS = 14
@@ -63,7 +65,10 @@ def aggregate_days(
     properties: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Aggregated:
-    """Aggregate some days, each run of neighbours in a transaction of its own."""
+    """Aggregate some days, each run of neighbours in a transaction of its own.
+
+    Then the weeks that have ended, and are not summed or not any more, are summed.
+    """
     wanted = sorted(set(days))
     done = events = 0
     for first, last in spans(wanted, SPAN_DAYS):
@@ -74,6 +79,7 @@ def aggregate_days(
         done += (last - first).days + 1
         if progress is not None:
             progress(done, len(wanted))
+    sum_weeks(engine, today=now.astimezone(ZoneInfo(zone)).date())
     return Aggregated(days=done, events=events)
 
 
@@ -91,8 +97,7 @@ def aggregate_span(
     The marks are taken before the events are read: events stored in between leave marks of their
     own. Sealed days are left as they are.
     """
-    # One at a time: two aggregations of one day would both insert its rows.
-    lock_job(session, "aggregate", wait=True)
+    lock_aggregates(session)
     take_marks(session, [first + timedelta(days=n) for n in range((last - first).days + 1)])
     counted = {
         DailyAggregate: count_types_sql(SPAN_EVENTS),
@@ -109,10 +114,26 @@ def aggregate_span(
         "zone": zone,
         "now": now,
     }
+    forget_weeks(session, first, last)
     with gathered_events(session, first, last, zone=zone, properties=properties):
         for table, rows in counted.items():
             replace_days(session, table, rows, parameters)
         return replace_daily_totals(session, SPAN_EVENTS, parameters)
+
+
+def sum_weeks(engine: Engine, *, today: date) -> None:
+    """Sum the weeks before today's that are missing, each in a transaction of its own."""
+    with transaction(engine) as session:
+        weeks = read_missing_weeks(session, today=today)
+    for week in weeks:
+        with transaction(engine) as session:
+            lock_job(session, "aggregate", wait=True)
+            sum_week(session, week)
+
+
+def lock_aggregates(session: Session) -> None:
+    """Aggregate one at a time, until the transaction ends: two would insert the same rows."""
+    lock_job(session, "aggregate", wait=True)
 
 
 def spans(days: list[date], longest: int) -> Iterator[tuple[date, date]]:

@@ -20,7 +20,7 @@ from models.erasures import DONE, Erasure, count_up, finish, widen
 from models.holdings import find_batches, find_dead_letters, names_person
 from models.identities import DirtyIdentity, IdentityLink
 from models.job_runs import lock_job
-from models.partitions import lock_for_purge, lock_for_store
+from models.partitions import lock_for_purge, lock_for_removal
 from models.person import Person
 from models.removal import CHUNK, remove_events
 from models.suppressions import Salts
@@ -84,7 +84,7 @@ def _remove_events(
         while removed == chunk:
             with transaction(engine) as session:
                 # A purge must not count what is being deleted here.
-                lock_for_store(session)
+                lock_for_removal(session)
                 removed = remove_events(session, condition, parameters, zone=zone, limit=chunk)
                 count_up(session, erasure_id, "events", removed)
             tell("events", removed)
@@ -117,10 +117,16 @@ def _remove_waiting(
     engine: Engine, client: redis.Redis, erasure_id: UUID, person: Person, *, tell: Tell
 ) -> None:
     """Take the person's events out of the inbox. A worker's own copy is refused by it."""
-    for batch, mine, rest in find_batches(client, person):
-        inbox.rewrite(client, batch, rest, taken=len(mine))
-        with transaction(engine) as session:
-            count_up(session, erasure_id, "inbox", len(mine))
-        tell("inbox", len(mine))
+    again = True
+    while again:
+        again = False
+        for batch, mine, rest in find_batches(client, person):
+            if not inbox.rewrite(client, batch, rest, taken=len(mine)):
+                # Stored by now, or another erasure has put what is left of it at the end.
+                again = True
+                continue
+            with transaction(engine) as session:
+                count_up(session, erasure_id, "inbox", len(mine))
+            tell("inbox", len(mine))
     with transaction(engine) as session:
         count_up(session, erasure_id, "inbox", 0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import orjson
 from sqlalchemy import Engine
@@ -25,6 +26,7 @@ from event_ids import DAY_MS, ID_DAY_MARGIN, id_ms
 from intake.moment import read_moment_ms
 from intake.request import encode_batch, read_request
 from intake.rows import Row, Rules, Sender, days_of
+from models.daily_aggregates import read_sealed_through
 from models.database import transaction
 from models.store import read_stored_ids
 from tasks.store import StoreResult, store_bodies
@@ -126,13 +128,16 @@ class Importer:
             except RowError as error:
                 self._refuse(record, error.reason, str(error))
         results, rows = self._judge(made)
-        groups: dict[tuple[str | None, str | None], list[Row]] = defaultdict(list)
+        accepted = []
         for item, result in zip(made, results, strict=True):
             if result["status"] == "rejected":
                 self._refuse(item.record, result["reason"], result["detail"])
                 continue
             row = next(rows)
             _keep_id(row, item.exported_id)
+            accepted.append((item, row))
+        groups: dict[tuple[str | None, str | None], list[Row]] = defaultdict(list)
+        for item, row in self._without_sealed(accepted):
             groups[item.sender].append(row)
         self.report.stored.add(self._store(groups))
         self.report.read += len(records)
@@ -145,6 +150,28 @@ class Importer:
         body = b'{"events":[' + b",".join(item.text for item in made) + b"]}"
         reading = read_request(body, sender=self.policy.sender, rules=self.policy.rules)
         return reading.results, iter(reading.rows)
+
+    def _without_sealed(self, accepted: list[tuple[_Made, Row]]) -> Iterator[tuple[_Made, Row]]:
+        """Refuse the events of purged days, but for those that are still stored.
+
+        The store would keep them as dead letters: a history that was purged would be back.
+        """
+        with transaction(self.engine) as session:
+            sealed = read_sealed_through(session)
+            late = [
+                row.event_id for _, row in accepted if self._day_of(row) <= (sealed or date.min)
+            ]
+            stored = read_stored_ids(session, late)
+        refused = set(late) - stored
+        for item, row in accepted:
+            if row.event_id in refused:
+                self._refuse(item.record, "sealed", f"its day is purged, up to {sealed}")
+            else:
+                yield item, row
+
+    def _day_of(self, row: Row) -> date:
+        moment = datetime.fromisoformat(row.occurred_at)
+        return moment.astimezone(ZoneInfo(self.policy.zone)).date()
 
     def _make(self, record: Record, *, from_text: bool) -> _Made:
         """Make the event of a row. Raises RowError."""

@@ -12,11 +12,13 @@ from uuid import UUID
 
 import structlog
 from celery import Task
-from sqlalchemy.exc import DBAPIError, OperationalError
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import SQLAlchemyError
 
 import inbox
 from models.database import transaction
 from models.erasures import read_unfinished
+from models.suppressions import SecretKeyMissingError
 from tasks import aggregate, erase, jobs, reconcile, retention, train
 from tasks.celery_app import app
 from tasks.direct import store_direct
@@ -40,10 +42,11 @@ def drain() -> dict[str, int]:
         # What came after the last look found the bell rung: look once more, now that it is not.
         result.add(here.drainer.drain())
         return result.as_dict()
-    except DBAPIError as error:
+    except SQLAlchemyError as error:
         # Not the data's fault: that would be a dead letter. The batches stay pending, and the sweep
         # rings again in a few seconds.
-        log.error("store_unavailable", error=str(error.orig).partition("\n")[0])
+        reason = str(getattr(error, "orig", error))
+        log.error("store_unavailable", error=reason.partition("\n")[0])
         return {}
 
 
@@ -61,7 +64,8 @@ def ring_if_needed() -> bool:
     bind=True,
     soft_time_limit=120,
     time_limit=150,
-    autoretry_for=(OperationalError,),
+    # None of these is the data's fault, and the message is the only copy of the events.
+    autoretry_for=(SQLAlchemyError, SecretKeyMissingError, SoftTimeLimitExceeded),
     retry_backoff=True,
     retry_backoff_max=60,
     max_retries=None,

@@ -22,7 +22,7 @@ from models.partitions import (
     read_partition_days,
 )
 from models.product_metrics import add_counts_sql, counts_sql
-from tasks.aggregate import aggregate_span
+from tasks.aggregate import SPAN_DAYS, aggregate_span, lock_aggregates
 
 CHUNK = 10_000
 #: A purge seals the days up to ID_DAY_MARGIN after the partitions it drops. Today must stay open,
@@ -158,11 +158,17 @@ def ensure_partitions_ahead(engine: Engine, *, now: datetime) -> int:
         return len(ensure_partitions(session, days))
 
 
+def _lock(session: Session) -> None:
+    """Let nobody else aggregate or store. An aggregation is waited for while events still come."""
+    lock_aggregates(session)
+    lock_for_purge(session)
+
+
 def _purge_partition(engine: Engine, day: date, work: _Purge, done: Purged) -> None:
     name = partition_name(day)
     with transaction(engine) as session:
         if not done.dry_run:
-            lock_for_purge(session)
+            _lock(session)
             work.seal_around(session, day)
         counted = _count_types(session, name, "TRUE", {})
         if not done.dry_run:
@@ -188,7 +194,7 @@ def _purge_types(engine: Engine, day: date, kinds: list[str], work: _Purge, done
         return
     while there:
         with transaction(engine) as session:
-            lock_for_purge(session)
+            _lock(session)
             work.seal_around(session, day)
             there = _delete_chunk(session, name, condition, values)
         done.add(name, there)
@@ -218,14 +224,16 @@ def _purge_undated(
         return
     while True:
         with transaction(engine) as session:
-            lock_for_purge(session)
+            _lock(session)
             first = session.scalar(
                 text(f"SELECT min(occurred_at) FROM events WHERE {condition}"), values
             )
             if first is None:
                 return
-            work.seal(session, first.date() - timedelta(days=1), cutoff)
-            deleted = _delete_chunk(session, "events", condition, values)
+            # They may be few and a year apart: it is not aggregated whole while stores wait.
+            end = min(cutoff, first.date() + timedelta(days=SPAN_DAYS))
+            work.seal(session, first.date() - timedelta(days=1), end)
+            deleted = _delete_chunk(session, UNDATED, condition, {**values, "cutoff": end})
         done.add(UNDATED, deleted)
 
 

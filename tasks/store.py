@@ -32,6 +32,8 @@ log = structlog.get_logger()
 #: data exception, integrity constraint (a missing partition too), program limit (an index row
 #: too large, nesting too deep).
 _FINAL_CLASSES = ("22", "23", "54")
+#: How an id without a time begins.
+_NO_TIME = b'"00000000-0000-'
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def store_bodies(
     known_days.clear()
     _ensure_days(engine, days | days_of_bodies(singles), known_days)
     with transaction(engine) as session:
-        lock_for_store(session)
+        lock_for_store(session, alone=True)
         limits = read_limits(session, secret_key=secret_key)
         kept, result = _sift(session, singles, limits, zone=zone)
         result.add(_store_apart(session, kept, zone=zone))
@@ -103,13 +105,20 @@ def store_bodies(
 def _store_together(
     session: Session, bodies: Sequence[bytes], days: set[date], limits: Limits, *, zone: str
 ) -> StoreResult:
-    sealed = limits.sealed_through
-    # The days of ids and of events differ by a little, so look closer before it is certain.
-    if sealed is None or not days or min(days) > sealed + timedelta(days=ID_DAY_MARGIN):
+    if not _may_be_sealed(bodies, days, limits.sealed_through):
         return _store(session, bodies, zone=zone, salts=limits.salts)
     kept, result = _sift(session, split_bodies(bodies), limits, zone=zone)
     result.add(_store(session, kept, zone=zone))
     return result
+
+
+def _may_be_sealed(bodies: Sequence[bytes], days: set[date], sealed: date | None) -> bool:
+    """Tell at a glance whether there may be an event of a sealed day."""
+    if sealed is None:
+        return False
+    # The days of ids and of events differ by a little, and an id without a time says nothing.
+    near = bool(days) and min(days) <= sealed + timedelta(days=ID_DAY_MARGIN)
+    return near or any(_NO_TIME in body for body in bodies)
 
 
 def _store_apart(session: Session, singles: Sequence[bytes], *, zone: str) -> StoreResult:

@@ -1,9 +1,9 @@
 """Run the requests and commands of docs/features.md against an installation, block by block.
 
-The test compares what comes out with what the page shows; `write` puts the real output into the
-page. `…` stands for a value that differs from run to run, or for the rest of a list or an object. A block
-`env` sets variables for the blocks after it, an empty one takes them back. The line `Show: …` in a
-request names headers of the answer to show.
+The test compares what comes out with what the page shows; `rewrite` puts the real output into the
+page. `…` stands for a value that differs from run to run, or for the rest of a list or an object.
+A block `env` sets variables for the blocks after it, an empty one takes them back. The line
+`Show: …` in a request names headers of the answer to show.
 """
 
 from __future__ import annotations

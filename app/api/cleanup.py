@@ -7,9 +7,9 @@ from typing import Any
 
 from app.auth import require_scope
 from app.blueprint import ApiBlueprint
+from app.clock import now, today_utc
 from app.database import db
 from app.errors import Problem
-from app.event_query import now, today_utc
 from app.schemas.events import CleanupAnswer, CleanupQuery
 from app.state import state
 from models.cleanup import Doomed, count_purgeable, count_wanted, cutoff_of, remove_wanted
@@ -23,7 +23,7 @@ MAX_REMOVED = 100_000
 FEWEST_PURGE_DAYS = 4
 
 
-@blueprint.route("/events/cleanup", methods=["DELETE"], strict_slashes=False)
+@blueprint.route("/events/cleanup", methods=["DELETE"])
 @blueprint.doc(summary="Delete old events, or those of a person; counts first")
 @require_scope("erase")
 @blueprint.arguments(CleanupQuery, location="query")

@@ -11,10 +11,10 @@ from flask import Response
 
 from app.auth import require_scope
 from app.blueprint import ApiBlueprint
+from app.clock import today
 from app.database import db
 from app.errors import Problem
 from app.event_query import read_filter
-from app.period import today
 from app.schemas.export import ExportQuery
 from app.state import state
 from models.export import FORMS, INTERRUPTED, Chunk, Form, read_chunks
@@ -28,13 +28,14 @@ _DAY = timedelta(days=1)
 _WAYS = (("date",), ("date_from", "date_to"), ("days", "since", "until"))
 
 
-@blueprint.route("/export/", strict_slashes=False)
+@blueprint.route("/export/")
 @blueprint.doc(
     summary="Events as CSV or NDJSON",
     responses={
         "200": {
             "description": "The events in the order of their ids, streamed. A stream that breaks "
-            f"off, or whose last line says {INTERRUPTED}, is not complete: go on with cursor.",
+            f"off, or whose last line says {INTERRUPTED}, is not complete; one with as many events "
+            "as the header X-Export-Limit says may not be. Go on with cursor.",
             "content": {kind: {} for kind in _MEDIA_TYPES.values()},
         }
     },
@@ -66,7 +67,11 @@ def export(query: dict[str, Any]) -> Response:
     return Response(
         _write(form, named, first, chunks),
         mimetype=_MEDIA_TYPES[query["format"]],
-        headers={"Content-Disposition": f'attachment; filename="{_file_name(query)}"'},
+        headers={
+            "Content-Disposition": f'attachment; filename="{_file_name(query)}"',
+            # As many events as this: there may be more.
+            "X-Export-Limit": str(query["limit"]),
+        },
     )
 
 

@@ -8,8 +8,9 @@ from app.auth import require_scope
 from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.errors import Problem
-from app.paging import read_cursor, write_cursor
+from app.paging import cut_page, read_cursor, write_cursor
 from app.people import installation_salts
+from app.schemas import examples
 from app.schemas.privacy import LinkAnswer, LinkList, LinkQuery, LinkRequest
 from models.identities import IdentityLink, link, list_links, unlink
 from models.partitions import lock_for_store
@@ -20,7 +21,7 @@ blueprint = ApiBlueprint(
 )
 
 
-@blueprint.route("/", strict_slashes=False)
+@blueprint.route("/")
 @blueprint.doc(summary="Links, all or those of a user or an anonymous id")
 @require_scope("read")
 @blueprint.arguments(LinkQuery, location="query")
@@ -32,18 +33,14 @@ def identities(query: dict[str, Any]) -> dict[str, Any]:
         current_session(),
         user_id=query["user_id"],
         anonymous_id=query["anonymous_id"],
-        after=read_cursor(cursor, [str])[0] if cursor else None,
+        after=read_cursor(cursor, (str,))[0] if cursor else None,
         limit=limit + 1,
     )
-    page = found[:limit]
-    more = len(found) > limit
-    return {
-        "identities": page,
-        "next_cursor": write_cursor(page[-1].anonymous_id) if more else None,
-    }
+    page, last = cut_page(found, limit)
+    return {"identities": page, "next_cursor": last and write_cursor(last.anonymous_id)}
 
 
-@blueprint.route("/", methods=["POST"], strict_slashes=False)
+@blueprint.route("/", methods=["POST"])
 @blueprint.doc(
     summary="Link an anonymous id to a user",
     responses={
@@ -52,7 +49,7 @@ def identities(query: dict[str, Any]) -> dict[str, Any]:
     },
 )
 @require_scope("admin")
-@blueprint.arguments(LinkRequest)
+@blueprint.arguments(LinkRequest, example=examples.LINK)
 @blueprint.response(200, LinkAnswer)
 def create_link(body: dict[str, Any]) -> IdentityLink:
     """Link an anonymous id to a user, as an identify event would. A link is never moved."""
@@ -72,7 +69,7 @@ def create_link(body: dict[str, Any]) -> IdentityLink:
     return made
 
 
-@blueprint.route("/<path:anonymous_id>", methods=["DELETE"])
+@blueprint.route("/<path:anonymous_id>/", methods=["DELETE"])
 @blueprint.doc(summary="Undo a link")
 @require_scope("admin")
 @blueprint.response(200, LinkAnswer)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.auth import current_caller, require_scope
 from app.blueprint import ApiBlueprint
+from app.clock import now
 from app.database import current_session
 from app.errors import Problem
-from app.paging import bad_cursor, read_cursor, write_cursor
+from app.paging import cut_page, read_cursor, write_cursor
+from app.schemas import examples
 from app.schemas.keys import (
     KeyAnswer,
-    KeyListQuery,
-    KeyPage,
+    KeyList,
     KeyRequest,
     NewKeyAnswer,
     RotateQuery,
 )
-from app.state import state
+from app.schemas.lists import PageQuery
 from models.api_keys import ApiKey, read_keys
 from models.key_changes import KeyRefused, issue_key, revoke_key, rotate_token
 
@@ -28,49 +29,47 @@ _REFUSED = {"409": {"description": "The rules for keys do not allow it: see deta
 _MAX_LIFE = timedelta(days=3650)
 
 
-@blueprint.route("", strict_slashes=False)
+@blueprint.route("")
 @blueprint.doc(summary="List keys and tokens")
 @require_scope("admin")
-@blueprint.arguments(KeyListQuery, location="query")
-@blueprint.response(200, KeyPage)
+@blueprint.arguments(PageQuery, location="query")
+@blueprint.response(200, KeyList)
 def list_keys(query: dict[str, Any]) -> dict[str, Any]:
     """List all keys, revoked ones too, the oldest first. The keys themselves are not kept."""
-    limit = query["limit"]
-    after = None if query["cursor"] is None else _read_place(query["cursor"])
-    keys = read_keys(current_session(), limit=limit + 1, after=after)
-    page, more = keys[:limit], len(keys) > limit
+    cursor, limit = query["cursor"], query["limit"]
+    after = read_cursor(cursor, (datetime, str)) if cursor else None
+    found = read_keys(current_session(), limit=limit + 1, after=after)
+    page, last = cut_page(found, limit)
     return {
         "keys": [_describe(key) for key in page],
-        "next_cursor": write_cursor(page[-1].created_at.isoformat(), page[-1].key_id)
-        if more
-        else None,
+        "next_cursor": last and write_cursor(last.created_at, last.key_id),
     }
 
 
-@blueprint.route("", methods=["POST"], strict_slashes=False)
+@blueprint.route("", methods=["POST"])
 @blueprint.doc(summary="Make a key", responses=_REFUSED)
 @require_scope("admin")
-@blueprint.arguments(KeyRequest)
+@blueprint.arguments(KeyRequest, examples=examples.KEYS)
 @blueprint.response(201, NewKeyAnswer)
 def create_key(fields: dict[str, Any]) -> dict[str, Any]:
     """Make a write key or an admin token, and show it: only now.
 
     A token can make tokens with scopes that it has itself.
     """
-    now = _now()
+    moment = now()
     _check_scopes(fields["scopes"])
     expires_at = fields["expires_at"]
-    if expires_at is not None and not now < expires_at <= now + _MAX_LIFE:
+    if expires_at is not None and not moment < expires_at <= moment + _MAX_LIFE:
         raise _invalid("expires_at", "Must lie ahead, by ten years at most.")
     try:
-        row, key = issue_key(current_session(), **fields, now=now)
+        row, key = issue_key(current_session(), **fields, now=moment)
     except KeyRefused as error:
         raise _conflict(error) from None
     current_session().commit()
     return {**_describe(row), "key": key}
 
 
-@blueprint.route("/<key_id>", strict_slashes=False)
+@blueprint.route("/<key_id>")
 @blueprint.doc(summary="One key")
 @require_scope("admin")
 @blueprint.response(200, KeyAnswer)
@@ -79,7 +78,7 @@ def get_key(key_id: str) -> dict[str, Any]:
     return _describe(_find(key_id))
 
 
-@blueprint.route("/<key_id>", methods=["DELETE"], strict_slashes=False)
+@blueprint.route("/<key_id>", methods=["DELETE"])
 @blueprint.doc(summary="Revoke a key", responses=_REFUSED)
 @require_scope("admin")
 @blueprint.response(200, KeyAnswer)
@@ -90,14 +89,14 @@ def delete_key(key_id: str) -> dict[str, Any]:
     """
     row = _find(key_id)
     try:
-        revoke_key(current_session(), row, now=_now())
+        revoke_key(current_session(), row, now=now())
     except KeyRefused as error:
         raise _conflict(error) from None
     current_session().commit()
     return _describe(row)
 
 
-@blueprint.route("/<key_id>/rotate", methods=["POST"], strict_slashes=False)
+@blueprint.route("/<key_id>/rotate", methods=["POST"])
 @blueprint.doc(summary="Replace an admin token", responses=_REFUSED)
 @require_scope("admin")
 @blueprint.arguments(RotateQuery, location="query")
@@ -111,7 +110,7 @@ def rotate_key(query: dict[str, Any], key_id: str) -> dict[str, Any]:
     _check_scopes(old.scopes)
     grace = timedelta(seconds=query["grace_s"])
     try:
-        row, key = rotate_token(current_session(), old, now=_now(), grace=grace)
+        row, key = rotate_token(current_session(), old, now=now(), grace=grace)
     except KeyRefused as error:
         raise _conflict(error) from None
     current_session().commit()
@@ -137,20 +136,9 @@ def _check_scopes(scopes: list[str]) -> None:
         )
 
 
-def _read_place(cursor: str) -> tuple[datetime, str]:
-    created_at, key_id = read_cursor(cursor, [str, str])
-    try:
-        moment = datetime.fromisoformat(created_at)
-    except ValueError:
-        raise bad_cursor() from None
-    if moment.tzinfo is None:
-        raise bad_cursor()
-    return moment, key_id
-
-
 def _describe(row: ApiKey) -> dict[str, Any]:
     columns = {column.key: getattr(row, column.key) for column in ApiKey.__mapper__.column_attrs}
-    return {**columns, "status": row.status_at(_now())}
+    return {**columns, "status": row.status_at(now())}
 
 
 def _invalid(field: str, text: str) -> Problem:
@@ -164,7 +152,3 @@ def _invalid(field: str, text: str) -> Problem:
 
 def _conflict(error: KeyRefused) -> Problem:
     return Problem(409, error.code, error.detail)
-
-
-def _now() -> datetime:
-    return datetime.fromtimestamp(state().clock(), UTC)

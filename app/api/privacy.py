@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +11,17 @@ from flask import Response
 
 from app.auth import require_scope
 from app.blueprint import ApiBlueprint
+from app.clock import now
 from app.database import current_session, db
 from app.errors import Problem
-from app.paging import bad_cursor, read_cursor, write_cursor
+from app.paging import cut_page, read_cursor, write_cursor
 from app.people import connect_inbox, installation_salts, open_inbox, person_of
+from app.schemas import examples
+from app.schemas.lists import PageQuery
 from app.schemas.privacy import (
     ErasureAccepted,
     ErasureList,
     OptOutAnswer,
-    PageQuery,
     PersonRequest,
     Receipt,
     Verification,
@@ -48,10 +49,10 @@ blueprint = ApiBlueprint(
 )
 
 
-@blueprint.route("/opt-out/", methods=["POST"], strict_slashes=False)
+@blueprint.route("/opt-out/", methods=["POST"])
 @blueprint.doc(summary="Take no more events of a person", responses=_AWAY)
 @require_scope("admin")
-@blueprint.arguments(PersonRequest)
+@blueprint.arguments(PersonRequest, example=examples.PERSON)
 @blueprint.response(200, OptOutAnswer)
 def opt_out(body: dict[str, Any]) -> dict[str, Any]:
     """Refuse a person's events from now on. What is held stays.
@@ -67,7 +68,7 @@ def opt_out(body: dict[str, Any]) -> dict[str, Any]:
     return _status(person_of(body), changed)
 
 
-@blueprint.route("/opt-out/", methods=["DELETE"], strict_slashes=False)
+@blueprint.route("/opt-out/", methods=["DELETE"])
 @blueprint.doc(summary="Take a person's events again", responses=_AWAY)
 @require_scope("admin")
 @blueprint.arguments(PersonRequest, location="query")
@@ -82,7 +83,7 @@ def opt_in(query: dict[str, Any]) -> dict[str, Any]:
     return _status(person_of(query), changed)
 
 
-@blueprint.route("/opt-out/", strict_slashes=False)
+@blueprint.route("/opt-out/")
 @blueprint.doc(summary="Whether a person's events are refused", responses=_AWAY)
 @require_scope("read")
 @blueprint.arguments(PersonRequest, location="query")
@@ -92,10 +93,10 @@ def read_opt_out(query: dict[str, Any]) -> dict[str, Any]:
     return _status(person_of(query), 0)
 
 
-@blueprint.route("/erase/", methods=["POST"], strict_slashes=False)
+@blueprint.route("/erase/", methods=["POST"])
 @blueprint.doc(summary="Erase a person", responses=_AWAY)
 @require_scope("erase")
-@blueprint.arguments(PersonRequest)
+@blueprint.arguments(PersonRequest, example=examples.PERSON)
 @blueprint.response(202, ErasureAccepted)
 def erase(body: dict[str, Any]) -> dict[str, Any]:
     """Refuse a person's events from now on, and begin to delete everything that is held.
@@ -104,7 +105,7 @@ def erase(body: dict[str, Any]) -> dict[str, Any]:
     from the url of the answer.
     """
     session = current_session()
-    erasure = request_erasure(session, installation_salts(), person_of(body), now=_now())
+    erasure = request_erasure(session, installation_salts(), person_of(body), now=now())
     erasure_id, status = str(erasure.erasure_id), erasure.status
     session.commit()
     state().suppressed.refresh()
@@ -120,25 +121,24 @@ def erase(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.route("/erasures/", strict_slashes=False)
+@blueprint.route("/erasures/")
 @blueprint.doc(summary="Receipts of erasures")
 @require_scope("erase")
 @blueprint.arguments(PageQuery, location="query")
 @blueprint.response(200, ErasureList)
 def erasures(query: dict[str, Any]) -> dict[str, Any]:
     """List erasures with their receipts, newest first."""
-    found = list_erasures(
-        current_session(), before=_read_id(query["cursor"]), limit=query["limit"] + 1
-    )
-    page = found[: query["limit"]]
-    more = len(found) > len(page)
+    cursor, limit = query["cursor"], query["limit"]
+    before = read_cursor(cursor, (UUID,))[0] if cursor else None
+    found = list_erasures(current_session(), before=before, limit=limit + 1)
+    page, last = cut_page(found, limit)
     return {
         "erasures": [_signed(erasure) for erasure in page],
-        "next_cursor": write_cursor(str(page[-1].erasure_id)) if more else None,
+        "next_cursor": last and write_cursor(last.erasure_id),
     }
 
 
-@blueprint.route("/erasures/<uuid:erasure_id>", strict_slashes=False)
+@blueprint.route("/erasures/<uuid:erasure_id>")
 @blueprint.doc(summary="The receipt of an erasure")
 @require_scope("erase")
 @blueprint.response(200, Receipt)
@@ -147,10 +147,10 @@ def erasure_receipt(erasure_id: UUID) -> dict[str, Any]:
     return _signed(_find(erasure_id))
 
 
-@blueprint.route("/erasures/<uuid:erasure_id>/verify/", methods=["POST"], strict_slashes=False)
+@blueprint.route("/erasures/<uuid:erasure_id>/verify/", methods=["POST"])
 @blueprint.doc(summary="Prove an erasure", responses=_AWAY)
 @require_scope("erase")
-@blueprint.arguments(PersonRequest)
+@blueprint.arguments(PersonRequest, example=examples.PERSON)
 @blueprint.response(200, Verification)
 def verify_erasure(body: dict[str, Any], erasure_id: UUID) -> dict[str, Any]:
     """Compare a person with a receipt, check its signature, and search for the person again."""
@@ -167,7 +167,7 @@ def verify_erasure(body: dict[str, Any], erasure_id: UUID) -> dict[str, Any]:
     return {"verified": verified, **checks, "found": found}
 
 
-@blueprint.route("/export/", methods=["POST"], strict_slashes=False)
+@blueprint.route("/export/", methods=["POST"])
 @blueprint.doc(
     summary="Everything that is held about a person",
     responses={
@@ -179,7 +179,7 @@ def verify_erasure(body: dict[str, Any], erasure_id: UUID) -> dict[str, Any]:
     },
 )
 @require_scope("export")
-@blueprint.arguments(PersonRequest)
+@blueprint.arguments(PersonRequest, example=examples.PERSON)
 def export_person(body: dict[str, Any]) -> Response:
     """Stream events, links, dead letters, waiting events and opt-outs of a person."""
     person = person_of(body).with_linked(current_session())
@@ -217,16 +217,3 @@ def _find(erasure_id: UUID) -> Erasure:
     if erasure is None:
         raise Problem(404, "unknown_erasure", f"there is no erasure {erasure_id}")
     return erasure
-
-
-def _read_id(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        return UUID(read_cursor(cursor, [str])[0])
-    except ValueError:
-        raise bad_cursor() from None
-
-
-def _now() -> datetime:
-    return datetime.fromtimestamp(state().clock(), UTC)

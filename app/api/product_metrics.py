@@ -9,12 +9,14 @@ from app.auth import require_scope
 from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.errors import Problem
+from app.metrics_cursor import read_place, write_place
+from app.paging import cut_page
 from app.period import read_period
-from app.product_metrics import read_place, show_metrics, write_place
+from app.product_metrics import show_metrics
 from app.schemas.product_metrics import (
     CoverageAnswer,
+    MetricsList,
     MetricsListQuery,
-    MetricsPage,
     MetricsQuery,
     ProductMetricsAnswer,
 )
@@ -34,7 +36,7 @@ blueprint = ApiBlueprint(
 )
 
 
-@blueprint.route("/<path:product_id>/metrics/", strict_slashes=False)
+@blueprint.route("/<path:product_id>/metrics/")
 @blueprint.doc(summary="The metrics of one product")
 @require_scope("read")
 @blueprint.arguments(MetricsQuery, location="query")
@@ -50,11 +52,11 @@ def product_metrics(query: dict[str, Any], product_id: str) -> dict[str, Any]:
     return {**show_metrics(row, _priors(source, span)), **span}
 
 
-@blueprint.route("/metrics/", strict_slashes=False)
+@blueprint.route("/metrics/")
 @blueprint.doc(summary="Products by their metrics")
 @require_scope("read")
 @blueprint.arguments(MetricsListQuery, location="query")
-@blueprint.response(200, MetricsPage)
+@blueprint.response(200, MetricsList)
 def products_by_metrics(query: dict[str, Any]) -> dict[str, Any]:
     """List products by a counter or a rate, of all time or of a range of days.
 
@@ -67,7 +69,7 @@ def products_by_metrics(query: dict[str, Any]) -> dict[str, Any]:
     priors = _priors(source, span)
     after = None if cursor is None else read_place(cursor, sort, order)
     prior = priors.get(sort, 0.0) if after is None else after.prior
-    rows = list_product_metrics(
+    found = list_product_metrics(
         current_session(),
         source,
         sort=sort,
@@ -78,15 +80,15 @@ def products_by_metrics(query: dict[str, Any]) -> dict[str, Any]:
         after=after,
         limit=limit + 1,
     )
-    more = len(rows) > limit
+    page, last = cut_page(found, limit)
     return {
-        "products": [show_metrics(row, priors) for row in rows[:limit]],
-        "next_cursor": write_place(rows[limit - 1], sort, order, prior) if more else None,
+        "products": [show_metrics(row, priors) for row in page],
+        "next_cursor": None if last is None else write_place(last, sort, order, prior),
         **span,
     }
 
 
-@blueprint.route("/coverage/", strict_slashes=False)
+@blueprint.route("/coverage/")
 @blueprint.doc(summary="How many products have metrics")
 @require_scope("read")
 @blueprint.response(200, CoverageAnswer)

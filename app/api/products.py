@@ -7,7 +7,6 @@ Every id is found by `GET /api/products?product_id=`, also one that a path canno
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import request
@@ -16,18 +15,20 @@ from marshmallow import ValidationError
 from app.auth import require_scope
 from app.blueprint import ApiBlueprint
 from app.body import read_body
+from app.clock import now
 from app.database import current_session
 from app.errors import Problem
+from app.paging import cut_page
 from app.product_cursor import read_place, write_place
+from app.schemas import examples
 from app.schemas.products import (
     MAX_PRODUCTS,
     ProductAnswer,
+    ProductList,
     ProductListQuery,
-    ProductPage,
     ProductsAnswer,
     ProductsRequest,
 )
-from app.state import state
 from intake.contract import messages_of
 from intake.product_files import Entry, Format, read_products
 from intake.products import ProductFields, check_product_id
@@ -48,15 +49,15 @@ _FORMATS: dict[str, Format] = {
 _TEXT = {"schema": {"type": "string"}}
 
 
-@blueprint.route("", methods=["POST"], strict_slashes=False)
+@blueprint.route("", methods=["POST"])
 @blueprint.doc(
     summary="Insert or replace products",
     requestBody={
         "required": True,
         "content": {
-            "application/json": {"schema": ProductsRequest},
-            "application/x-ndjson": _TEXT,
-            "text/csv": _TEXT,
+            "application/json": {"schema": ProductsRequest, "examples": examples.PRODUCTS},
+            "application/x-ndjson": {**_TEXT, "examples": examples.PRODUCTS_NDJSON},
+            "text/csv": {**_TEXT, "examples": examples.PRODUCTS_CSV},
         },
     },
     responses={
@@ -76,7 +77,7 @@ def put_products() -> dict[str, Any]:
     """
     entries = _read_entries()
     accepted = [entry.product for entry in entries if entry.product is not None]
-    created, updated = upsert_products(current_session(), accepted, now=_now())
+    created, updated = upsert_products(current_session(), accepted, now=now())
     current_session().commit()
     return {
         "created": created,
@@ -121,16 +122,16 @@ def _rejection(entry: Entry) -> dict[str, Any]:
     return verdict if entry.line is None else {**verdict, "line": entry.line}
 
 
-@blueprint.route("", strict_slashes=False)
+@blueprint.route("")
 @blueprint.doc(summary="List products")
 @require_scope("read")
 @blueprint.arguments(ProductListQuery, location="query")
-@blueprint.response(200, ProductPage)
+@blueprint.response(200, ProductList)
 def list_products(query: dict[str, Any]) -> dict[str, Any]:
     """List products by id, name, price or last change, with a search and filters."""
     sort, order, limit = query.pop("sort"), query.pop("order"), query.pop("limit")
     cursor = query.pop("cursor")
-    products = product_list.read_products(
+    found = product_list.read_products(
         current_session(),
         product_list.Filter(**query),
         sort=sort,
@@ -138,15 +139,11 @@ def list_products(query: dict[str, Any]) -> dict[str, Any]:
         after=None if cursor is None else read_place(cursor, sort, order),
         limit=limit + 1,
     )
-    page = products[:limit]
-    more = len(products) > limit
-    return {
-        "products": page,
-        "next_cursor": write_place(page[-1], sort, order) if more else None,
-    }
+    page, last = cut_page(found, limit)
+    return {"products": page, "next_cursor": last and write_place(last, sort, order)}
 
 
-@blueprint.route("/<path:product_id>/", strict_slashes=False)
+@blueprint.route("/<path:product_id>/")
 @blueprint.doc(summary="One product")
 @require_scope("read")
 @blueprint.response(200, ProductAnswer)
@@ -158,13 +155,13 @@ def get_product(product_id: str) -> Product:
     return product
 
 
-@blueprint.route("/<path:product_id>/", methods=["PUT"], strict_slashes=False)
+@blueprint.route("/<path:product_id>/", methods=["PUT"])
 @blueprint.doc(
     summary="Insert or replace one product",
     responses={"201": {"description": "It is new", "schema": ProductAnswer}},
 )
 @require_scope("admin")
-@blueprint.arguments(ProductFields)
+@blueprint.arguments(ProductFields, example=examples.PRODUCT)
 @blueprint.response(200, ProductAnswer)
 def put_product(fields: dict[str, Any], product_id: str) -> tuple[Product, int]:
     """Insert one product, or replace it whole: a field left out gets its default."""
@@ -175,22 +172,22 @@ def put_product(fields: dict[str, Any], product_id: str) -> tuple[Product, int]:
             422, "invalid", "the id cannot be used: see errors", errors=messages_of(error)
         ) from None
     row = {**fields, "product_id": product_id}
-    created, _ = upsert_products(current_session(), [row], now=_now())
+    created, _ = upsert_products(current_session(), [row], now=now())
     current_session().commit()
     return current_session().get_one(Product, product_id), 201 if created else 200
 
 
-@blueprint.route("/<path:product_id>/", methods=["PATCH"], strict_slashes=False)
+@blueprint.route("/<path:product_id>/", methods=["PATCH"])
 @blueprint.doc(summary="Change some fields of a product")
 @require_scope("admin")
-@blueprint.arguments(ProductFields)
+@blueprint.arguments(ProductFields, example=examples.PRODUCT)
 @blueprint.response(200, ProductAnswer)
 def patch_product(fields: dict[str, Any], product_id: str) -> Product:
     """Change the fields that are given; attributes are replaced as a whole."""
     return _change(product_id, fields)
 
 
-@blueprint.route("/<path:product_id>/", methods=["DELETE"], strict_slashes=False)
+@blueprint.route("/<path:product_id>/", methods=["DELETE"])
 @blueprint.doc(summary="Deactivate a product")
 @require_scope("admin")
 @blueprint.response(200, ProductAnswer)
@@ -199,7 +196,7 @@ def delete_product(product_id: str) -> Product:
     return _change(product_id, {"active": False})
 
 
-@blueprint.route("/<path:product_id>/deactivate/", methods=["POST"], strict_slashes=False)
+@blueprint.route("/<path:product_id>/deactivate/", methods=["POST"])
 @blueprint.doc(summary="Deactivate a product")
 @require_scope("admin")
 @blueprint.response(200, ProductAnswer)
@@ -209,7 +206,7 @@ def deactivate_product(product_id: str) -> Product:
 
 
 def _change(product_id: str, changes: dict[str, Any]) -> Product:
-    product = change_product(current_session(), product_id, changes, now=_now())
+    product = change_product(current_session(), product_id, changes, now=now())
     if product is None:
         raise _unknown(product_id)
     current_session().commit()
@@ -218,7 +215,3 @@ def _change(product_id: str, changes: dict[str, Any]) -> Product:
 
 def _unknown(product_id: str) -> Problem:
     return Problem(404, "unknown_product", f"the catalogue has no product {product_id!r}")
-
-
-def _now() -> datetime:
-    return datetime.fromtimestamp(state().clock(), UTC)

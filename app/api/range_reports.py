@@ -40,7 +40,7 @@ blueprint = ApiBlueprint(
 )
 
 
-@blueprint.route("/top/", strict_slashes=False)
+@blueprint.route("/top/")
 @blueprint.doc(summary="The most frequent values of a property or column")
 @require_scope("read")
 @blueprint.arguments(TopQuery, location="query")
@@ -50,7 +50,7 @@ def top(query: dict[str, Any]) -> dict[str, Any]:
     return _top(query["property"], query)
 
 
-@blueprint.route("/top-services/", strict_slashes=False)
+@blueprint.route("/top-services/")
 @blueprint.doc(summary="The most frequent values of service_id")
 @require_scope("read")
 @blueprint.arguments(LimitedQuery, location="query")
@@ -60,7 +60,7 @@ def top_services(query: dict[str, Any]) -> dict[str, Any]:
     return _top("service_id", query)
 
 
-@blueprint.route("/events-over-time/", strict_slashes=False)
+@blueprint.route("/events-over-time/")
 @blueprint.doc(summary="Events by the hour or day, by type or source")
 @require_scope("read")
 @blueprint.arguments(OverTimeQuery, location="query")
@@ -89,7 +89,7 @@ def events_over_time(query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.route("/popular-products/", strict_slashes=False)
+@blueprint.route("/popular-products/")
 @blueprint.doc(summary="Products by interest, views, sales or revenue")
 @require_scope("read")
 @blueprint.arguments(PopularQuery, location="query")
@@ -102,7 +102,7 @@ def popular_products(query: dict[str, Any]) -> dict[str, Any]:
     return {**_range(found.days), "products": found.products}
 
 
-@blueprint.route("/recommendations/", strict_slashes=False)
+@blueprint.route("/recommendations/")
 @blueprint.doc(summary="Recommendations shown, clicked and purchased")
 @require_scope("read")
 @blueprint.arguments(PeriodQuery, location="query")
@@ -119,7 +119,7 @@ def recommendations(query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.route("/sessions/", strict_slashes=False)
+@blueprint.route("/sessions/")
 @blueprint.doc(summary="Sessions: number, length, bounces")
 @require_scope("read")
 @blueprint.arguments(PeriodQuery, location="query")

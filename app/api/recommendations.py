@@ -4,12 +4,13 @@ while there are products to show."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from app.auth import public
 from app.blueprint import ApiBlueprint
 from app.champion import Champion
+from app.clock import now, today_utc
 from app.database import current_session
 from app.ladder import Rung, climb, shelf_rungs
 from app.schemas.recommendations import ListQuery, PersonQuery, ProductQuery, RecommendationList
@@ -23,7 +24,7 @@ blueprint = ApiBlueprint(
 HISTORY_DAYS = 90
 
 
-@blueprint.route("/product/<path:product_id>")
+@blueprint.route("/product/<path:product_id>/")
 @blueprint.doc(summary="Products like this one")
 @public
 @blueprint.arguments(ProductQuery, location="query")
@@ -37,13 +38,13 @@ def similar_products(query: dict[str, Any], product_id: str) -> dict[str, Any]:
         if champion is not None:
             yield lambda n: champion.model.similar(product_id, n, query["method"])
         yield from shelf_rungs(
-            current_session(), today=_today(), category=card.category if card else None
+            current_session(), today=today_utc(), category=card.category if card else None
         )
 
     return _answer(champion, rungs(), query["n"], frozenset({product_id}))
 
 
-@blueprint.route("/user/<path:user_id>")
+@blueprint.route("/user/<path:user_id>/")
 @blueprint.doc(summary="A list for one user")
 @public
 @blueprint.arguments(PersonQuery, location="query")
@@ -51,9 +52,9 @@ def similar_products(query: dict[str, Any], product_id: str) -> dict[str, Any]:
 def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     """Give a list for a user, from what they did up to now."""
     champion = state().champions.current(current_session())
-    now = _now()
+    moment = now()
     lines = read_history(
-        current_session(), "user_id", user_id, since=now - timedelta(days=HISTORY_DAYS)
+        current_session(), "user_id", user_id, since=moment - timedelta(days=HISTORY_DAYS)
     )
     exclude_seen = query["exclude_seen"]
     if exclude_seen is None:
@@ -67,11 +68,15 @@ def for_user(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     def rungs() -> Iterator[Rung]:
         if champion is not None:
             history = [
-                (line.product_id, line.weight, max(0.0, (now - line.occurred_at).total_seconds()))
+                (
+                    line.product_id,
+                    line.weight,
+                    max(0.0, (moment - line.occurred_at).total_seconds()),
+                )
                 for line in lines
             ]
             yield lambda n: champion.model.for_history(history, n, seen)
-        yield from shelf_rungs(current_session(), today=now.date(), category=category)
+        yield from shelf_rungs(current_session(), today=moment.date(), category=category)
 
     return _answer(champion, rungs(), query["n"], seen)
 
@@ -88,7 +93,7 @@ def popular(query: dict[str, Any]) -> dict[str, Any]:
     def rungs() -> Iterator[Rung]:
         if champion is not None:
             yield lambda n: champion.model.popular(n)
-        yield from shelf_rungs(current_session(), today=_today())
+        yield from shelf_rungs(current_session(), today=today_utc())
 
     return _answer(champion, rungs(), query["n"], frozenset())
 
@@ -100,11 +105,3 @@ def _answer(
         "model_version": champion.version if champion else None,
         "recommendations": climb(current_session(), rungs, n=n, exclude=exclude),
     }
-
-
-def _now() -> datetime:
-    return datetime.fromtimestamp(state().clock(), UTC)
-
-
-def _today() -> date:
-    return _now().date()

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.auth import require_scope
 from app.blueprint import ApiBlueprint
+from app.clock import today
 from app.database import current_session
-from app.period import today
 from app.schemas.reports import ActiveQuery, ActiveUsers, DailySummary, DayQuery
 from app.state import state
 from models.reports.people import People, read_active
@@ -18,8 +18,8 @@ blueprint = ApiBlueprint(
 )
 
 
-@blueprint.route("/daily-summary/", strict_slashes=False)
-@blueprint.doc(summary="One day: events, people, sessions, types, products")
+@blueprint.route("/daily-summary/")
+@blueprint.doc(summary="One day: events, people, types, products")
 @require_scope("read")
 @blueprint.arguments(DayQuery, location="query")
 @blueprint.response(200, DailySummary)
@@ -32,14 +32,13 @@ def daily_summary(query: dict[str, Any]) -> dict[str, Any]:
         "total_events": figures.events,
         "unique_users": figures.unique_users,
         "unique_anonymous": figures.unique_anonymous,
-        "sessions": figures.sessions,
         "by_type": figures.types,
         "top_products": figures.products,
         "source": figures.source,
     }
 
 
-@blueprint.route("/active-users/", strict_slashes=False)
+@blueprint.route("/active-users/")
 @blueprint.doc(summary="Different people in a day, week and month")
 @require_scope("read")
 @blueprint.arguments(ActiveQuery, location="query")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from app.auth import public, require_scope
 from app.blueprint import ApiBlueprint
+from app.clock import now
 from app.database import current_session
 from app.errors import Problem
 from app.schemas.training import ModelInfo, RetrainQuery, TrainingRunAnswer
@@ -28,7 +28,7 @@ def retrain(query: dict[str, Any]) -> TrainingRun:
     run = TrainingRun(
         status="queued",
         days=query["days"],
-        requested_at=datetime.fromtimestamp(state().clock(), UTC),
+        requested_at=now(),
     )
     current_session().add(run)
     current_session().commit()

@@ -10,9 +10,10 @@ from typing import Any
 
 from app.auth import require_scope
 from app.blueprint import ApiBlueprint
+from app.clock import now, today_utc
 from app.database import current_session, db
 from app.errors import Problem
-from app.event_query import now, read_span, today_utc
+from app.event_query import read_span
 from app.schemas.activity import ActivityAnswer, ActivityQuery, SummaryAnswer, SummaryQuery
 from app.schemas.events import MAX_ACTIVITY_DAYS
 from app.state import state
@@ -28,7 +29,7 @@ DEFAULT_DAYS, PEAK_HOURS = 30, 3
 MAX_SUMMARISED = 2000
 
 
-@blueprint.route("/events/analytics", strict_slashes=False)
+@blueprint.route("/events/analytics")
 @blueprint.doc(summary="Totals, most active times, durations and gaps of one person or of all")
 @require_scope("read")
 @blueprint.arguments(ActivityQuery, location="query")
@@ -61,7 +62,7 @@ def analyse(query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.route("/users/<path:user_id>/activity-summary/", strict_slashes=False)
+@blueprint.route("/users/<path:user_id>/activity-summary/")
 @blueprint.doc(summary="A person's latest activity, with a short text for an AI prompt")
 @require_scope("read")
 @blueprint.arguments(SummaryQuery, location="query")
@@ -81,7 +82,7 @@ def summarise_activity(query: dict[str, Any], user_id: str) -> dict[str, Any]:
         **asdict(summary),
         "user_id": user_id,
         "days": query["days"],
-        "is_complete": page.last_id is None,
+        "complete": page.last_id is None,
         "recent_actions": _with_ago(summary.recent_actions, now=moment),
         "completions": _with_ago(summary.completions, now=moment),
         "most_active_hours": [

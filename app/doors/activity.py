@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 from app.auth import takes_write_key
 from app.blueprint import ApiBlueprint
 from app.doors.native import ANSWERS, answer_reading, take_events, write_created
+from app.schemas import examples
 from app.schemas.events import ActivityBatch, ActivityEvent, LogAnswer, LogBatchAnswer
 from app.state import State, state
 from intake.request import BodyError, Reading, read_request
@@ -26,25 +27,32 @@ LOG_PATHS = ("/api/events/log", "/api/events/log/")
 BATCH_PATHS = ("/api/events/log/batch", "/api/events/log/batch/")
 
 
-def _documented(summary: str, body: type, answer: type) -> dict[str, Any]:
+def _documented(summary: str, body: type, shown: dict[str, Any], answer: type) -> dict[str, Any]:
     accepted = {**ANSWERS["201"], "content": {"application/json": {"schema": answer}}}
     return {
         "summary": summary,
-        "requestBody": {"content": {"application/json": {"schema": body}}, "required": True},
+        "requestBody": {
+            "content": {"application/json": {"schema": body, "examples": shown}},
+            "required": True,
+        },
         "responses": {**ANSWERS, "201": accepted},
     }
 
 
-@blueprint.route(LOG_PATHS[0], methods=["POST"], strict_slashes=False)
-@blueprint.doc(**_documented("Log one activity event", ActivityEvent, LogAnswer))
+@blueprint.route(LOG_PATHS[0], methods=["POST"])
+@blueprint.doc(**_documented("Log one activity event", ActivityEvent, examples.ACTIVITY, LogAnswer))
 @takes_write_key
 def log_event() -> Response:
     """Accept one event."""
     return answer_log(request, state())
 
 
-@blueprint.route(BATCH_PATHS[0], methods=["POST"], strict_slashes=False)
-@blueprint.doc(**_documented("Log a list of activity events", ActivityBatch, LogBatchAnswer))
+@blueprint.route(BATCH_PATHS[0], methods=["POST"])
+@blueprint.doc(
+    **_documented(
+        "Log a list of activity events", ActivityBatch, examples.ACTIVITIES, LogBatchAnswer
+    )
+)
 @takes_write_key
 def log_events() -> Response:
     """Accept a list of events, bare or as the `events` of an object, each judged by itself."""

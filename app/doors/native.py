@@ -14,6 +14,8 @@ from app.blueprint import ApiBlueprint
 from app.body import check_content_type, read_body
 from app.errors import Problem
 from app.host_tokens import read_jwt_user
+from app.schemas import examples
+from app.schemas.events import EventAccepted, LogBatchAnswer
 from app.sink import SinkUnavailable
 from app.state import State, state
 from app.visitor import anonymise_address, read_address, read_user_agent, wants_privacy
@@ -43,15 +45,20 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "503": {"description": "The inbox is full or away; send again after Retry-After"},
 }
 
+_ACCEPTED = {"application/json": {"schema": {"anyOf": [EventAccepted, LogBatchAnswer]}}}
+
 #: The path with and without its last slash.
 PATHS = ("/api/v1/analytics/events/", "/api/v1/analytics/events")
 
 
-@blueprint.route(PATHS[0], methods=["POST"], strict_slashes=False)
+@blueprint.route(PATHS[0], methods=["POST"])
 @blueprint.doc(
     summary='Send one event, or a list of them as {"events": […]}',
-    requestBody={"content": {"application/json": {"schema": EventSchema}}, "required": True},
-    responses={**ANSWERS},
+    requestBody={
+        "content": {"application/json": {"schema": EventSchema, "examples": examples.EVENTS}},
+        "required": True,
+    },
+    responses={**ANSWERS, "201": {**ANSWERS["201"], "content": _ACCEPTED}},
 )
 @takes_write_key
 def post_events() -> Response:

@@ -6,7 +6,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from app.schemas.events import MAX_ACTIVITY_DAYS, PageQuery, days_field, moment_field, text_field
+from app.schemas.events import MAX_ACTIVITY_DAYS, days_field, moment_field, text_field
+from app.schemas.figures import Elapsed, Rate, from_field
 from intake.contract import MAX_ID
 
 _COUNTS: dict[str, Any] = {"keys": fields.String(), "values": fields.Integer()}
@@ -48,17 +49,23 @@ class Duration(Schema):
 
     action = fields.String()
     events = fields.Integer()
-    p50_ms = fields.Float()
-    p90_ms = fields.Float()
-    mean_ms = fields.Float()
+    p50_ms = Elapsed()
+    p90_ms = Elapsed()
+    mean_ms = Elapsed()
 
 
 class Gaps(Schema):
     """Seconds from one action of a person to the next one of the same session."""
 
     gaps = fields.Integer()
-    median_s = fields.Float(allow_none=True)
-    p90_s = fields.Float(allow_none=True)
+    median_s = Elapsed(allow_none=True)
+    p90_s = Elapsed(allow_none=True)
+    people_share = Rate(
+        metadata={
+            "description": "the share of people who were measured: 1, but less for everybody's "
+            "activity with more than 200,000 events"
+        }
+    )
 
 
 class ActivityAnswer(Schema):
@@ -76,15 +83,17 @@ class ActivityAnswer(Schema):
     peak_hours = fields.List(fields.Nested(ActiveHour))
     durations = fields.List(fields.Nested(Duration))
     time_between_actions = fields.Nested(Gaps)
-    source = fields.String(
-        data_key="from", dump_default="events", metadata={"description": "events"}
-    )
+    source = from_field("events")
 
 
 class SummaryQuery(Schema):
     """How far a summary looks back."""
 
-    days = fields.Integer(load_default=14, validate=validate.Range(1, MAX_ACTIVITY_DAYS))
+    days = fields.Integer(
+        load_default=14,
+        validate=validate.Range(1, MAX_ACTIVITY_DAYS),
+        metadata={"description": "the last days up to now"},
+    )
 
 
 class ActionAnswer(Schema):
@@ -121,8 +130,8 @@ class SummaryAnswer(Schema):
 
     user_id = fields.String()
     days = fields.Integer()
-    events = fields.Integer()
-    is_complete = fields.Boolean(
+    total_events = fields.Integer(attribute="events")
+    complete = fields.Boolean(
         metadata={"description": "false: only the latest 2,000 events were looked at"}
     )
     sessions = fields.Integer()
@@ -136,15 +145,7 @@ class SummaryAnswer(Schema):
     completions = fields.List(fields.Nested(ActionAnswer))
     completed = fields.Integer()
     text = fields.String()
-    source = fields.String(
-        data_key="from", dump_default="events", metadata={"description": "events"}
-    )
-
-
-class EventTypeQuery(PageQuery):
-    """Which part of the catalogue of event types."""
-
-    limit = fields.Integer(load_default=1000, validate=validate.Range(1, 1000))
+    source = from_field("events")
 
 
 class EventTypeAnswer(Schema):

@@ -6,11 +6,10 @@ from datetime import UTC
 
 from marshmallow import Schema, fields, validate
 
-from app.paging import MAX_CURSOR
-from app.schemas.money import Money
+from app.schemas.figures import Exact, from_field
+from app.schemas.lists import PageQuery
 from intake.contract import MAX_ID, MAX_NAME, EventSchema, Moment, Payload
 
-MAX_PAGE = 1000
 MAX_DAYS = 36_500
 #: The longest span that is analysed.
 MAX_ACTIVITY_DAYS = 366
@@ -42,13 +41,6 @@ def days_field(longest: int, description: str) -> fields.Integer:
         validate=validate.Range(1, longest),
         metadata={"description": description},
     )
-
-
-class PageQuery(Schema):
-    """How much of a list, and from where on."""
-
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, MAX_PAGE))
-    cursor = text_field(MAX_CURSOR, "next_cursor of the page before")
 
 
 class EventQuery(PageQuery):
@@ -85,7 +77,7 @@ class EventAnswer(Schema):
     entity_type = fields.String(allow_none=True)
     entity_id = fields.String(allow_none=True)
     quantity = fields.Integer(allow_none=True)
-    value = Money(allow_none=True)
+    value = Exact(allow_none=True)
     duration_ms = fields.Integer(allow_none=True)
     items = fields.List(fields.Dict(), allow_none=True)
     properties = fields.Dict(allow_none=True)
@@ -99,7 +91,7 @@ class EventAnswer(Schema):
 class EventList(Schema):
     """A page of events, the newest id first."""
 
-    events = fields.List(fields.Nested(EventAnswer))
+    events = fields.List(fields.Nested(EventAnswer), metadata={"description": "the events"})
     next_cursor = fields.String(allow_none=True)
 
 
@@ -114,13 +106,20 @@ class ActivityEvent(EventSchema):
 class ActivityBatch(Schema):
     """Activity events. The list may also be sent by itself."""
 
-    events = fields.List(fields.Nested(ActivityEvent), required=True)
+    events = fields.List(
+        fields.Nested(ActivityEvent), required=True, metadata={"description": "the events"}
+    )
 
 
-class LogAnswer(Schema):
-    """The accepted event."""
+class EventAccepted(Schema):
+    """The accepted event of a request that sent one."""
 
     event_id = fields.UUID()
+
+
+class LogAnswer(EventAccepted):
+    """The accepted activity."""
+
     status = fields.String(metadata={"description": "accepted"})
 
 
@@ -146,7 +145,6 @@ class LogBatchAnswer(Schema):
 class SessionQuery(PageQuery):
     """Which part of a session."""
 
-    limit = fields.Integer(load_default=200, validate=validate.Range(1, MAX_PAGE))
     user_id = text_field(MAX_ID, "the person's, where two people may have the same session id")
 
 
@@ -169,11 +167,11 @@ class SessionAnswer(Schema):
     first_at = fields.AwareDateTime()
     last_at = fields.AwareDateTime()
     duration_ms = fields.Integer(metadata={"description": "from the first event to the last"})
-    events = fields.List(fields.Nested(TimelineEvent))
-    next_cursor = fields.String(allow_none=True)
-    source = fields.String(
-        data_key="from", dump_default="events", metadata={"description": "events"}
+    events = fields.List(
+        fields.Nested(TimelineEvent), metadata={"description": "the events, the first one first"}
     )
+    next_cursor = fields.String(allow_none=True)
+    source = from_field("events")
 
 
 class CleanupQuery(Schema):

@@ -8,7 +8,6 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from app.paging import MAX_CURSOR
 from intake.contract import MAX_NAME
 from intake.payload import check_payload
 from models.api_keys import ADMIN, ADMIN_SCOPES, WRITE
@@ -33,13 +32,6 @@ def check_origin(origin: str) -> None:
 
 def _text(**options: Any) -> fields.String:
     return fields.String(validate=[validate.Length(1, MAX_NAME), _storable], **options)
-
-
-class KeyListQuery(Schema):
-    """A page of the list."""
-
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 1000))
-    cursor = fields.String(load_default=None, validate=validate.Length(1, MAX_CURSOR))
 
 
 class KeyRequest(Schema):
@@ -111,7 +103,9 @@ class KeyAnswer(Schema):
     name = fields.String(required=True)
     status = fields.String(required=True, metadata={"description": "valid, expired or revoked"})
     scopes = fields.List(fields.String(), required=True)
-    source = fields.String(allow_none=True)
+    source = fields.String(
+        allow_none=True, metadata={"description": "the source of events that name none"}
+    )
     allowed_origins = fields.List(fields.String(), required=True)
     rate_limit = fields.Integer(allow_none=True)
     created_at = fields.AwareDateTime(required=True)
@@ -128,7 +122,7 @@ class NewKeyAnswer(KeyAnswer):
     key = fields.String(required=True)
 
 
-class KeyPage(Schema):
+class KeyList(Schema):
     """A page of keys, the oldest first."""
 
     keys = fields.List(fields.Nested(KeyAnswer), required=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validates_schema
 
-from app.paging import MAX_CURSOR
+from app.schemas.lists import PageQuery
 from intake.actors import is_placeholder
 from intake.contract import Identifier
 
@@ -92,13 +92,6 @@ class Receipt(Schema):
         values=fields.String(),
         metadata={"description": "what holds for every erasure; not signed"},
     )
-
-
-class PageQuery(Schema):
-    """Which part of a list."""
-
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 1000))
-    cursor = fields.String(load_default=None, validate=validate.Length(max=MAX_CURSOR))
 
 
 class ErasureList(Schema):

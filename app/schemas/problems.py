@@ -10,8 +10,11 @@ class ProblemSchema(Schema):
 
     type = fields.String(required=True, metadata={"description": "always about:blank"})
     title = fields.String(required=True, metadata={"description": "the status in words"})
-    status = fields.Integer(required=True)
-    code = fields.String(required=True, metadata={"description": "a constant for programs"})
+    status = fields.Integer(required=True, metadata={"description": "the status of the answer"})
+    code = fields.String(
+        required=True,
+        metadata={"description": "a constant for programs: docs/errors.md lists them"},
+    )
     detail = fields.String(required=True, metadata={"description": "a text for people"})
     request_id = fields.String(metadata={"description": "the log has it too"})
     errors = fields.Dict(metadata={"description": "what is wrong with which field"})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from app.paging import MAX_CURSOR
 from app.period import PeriodQuery
-from app.schemas.money import Money
+from app.schemas.figures import Money, Rate, from_field
+from app.schemas.lists import PageQuery
 from intake.contract import MAX_ID
 from models.metrics_report import SORTS
 from models.rates import PRIOR_TRIALS
@@ -16,7 +16,7 @@ class MetricsQuery(PeriodQuery):
     """Which days: those of the range, or all time when no day is named."""
 
 
-class MetricsListQuery(MetricsQuery):
+class MetricsListQuery(PageQuery, MetricsQuery):
     """Which products, of which days, and in which order."""
 
     sort = fields.String(
@@ -31,19 +31,17 @@ class MetricsListQuery(MetricsQuery):
         validate=validate.Length(1, MAX_ID),
         metadata={"description": "exactly this product: for ids that a path cannot hold"},
     )
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 1000))
-    cursor = fields.String(load_default=None, validate=validate.Length(max=MAX_CURSOR))
 
 
 class RateAnswer(Schema):
     """A rate, how sure it is, and what to compare it by."""
 
-    value = fields.Float(allow_none=True, metadata={"description": "null without trials"})
-    low = fields.Float(
+    value = Rate(allow_none=True, metadata={"description": "null without trials"})
+    low = Rate(
         allow_none=True, metadata={"description": "lower bound of the 95 % Wilson score interval"}
     )
-    high = fields.Float(allow_none=True, metadata={"description": "upper bound"})
-    smoothed = fields.Float(
+    high = Rate(allow_none=True, metadata={"description": "upper bound"})
+    smoothed = Rate(
         metadata={
             "description": f"(successes + {PRIOR_TRIALS} * rate of the shop) "
             f"/ (trials + {PRIOR_TRIALS})"
@@ -83,12 +81,12 @@ class ProductCounters(Schema):
     total_cart_removals = fields.Integer()
     total_sales = fields.Integer(metadata={"description": "units, less those that came back"})
     total_revenue = Money()
-    average_rating = fields.Float(allow_none=True)
-    smoothed_rating = fields.Float(
+    average_rating = Rate(allow_none=True)
+    smoothed_rating = Rate(
         metadata={"description": "pulled towards the mean of the shop: what `rating` sorts by"}
     )
     rating_count = fields.Integer()
-    average_position = fields.Float(
+    average_position = Rate(
         allow_none=True, metadata={"description": "mean place in the lists that showed it"}
     )
     last_event_at = fields.DateTime(
@@ -102,14 +100,14 @@ class _Span(Schema):
     date_to = fields.Date(
         allow_none=True, metadata={"description": "the day after the last; both null: all time"}
     )
-    source = fields.String(data_key="from", metadata={"description": "aggregates or events"})
+    source = from_field("aggregates", "events")
 
 
 class ProductMetricsAnswer(ProductCounters, _Span):
     """The metrics of one product, of all time or of some days."""
 
 
-class MetricsPage(_Span):
+class MetricsList(_Span):
     """A page of products with their metrics."""
 
     products = fields.List(fields.Nested(ProductCounters))
@@ -125,4 +123,4 @@ class CoverageAnswer(Schema):
     unknown_products = fields.Integer(
         metadata={"description": "with metrics and not in the catalogue"}
     )
-    share = fields.Float(allow_none=True, metadata={"description": "of products with metrics"})
+    share = Rate(allow_none=True, metadata={"description": "of products with metrics"})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from app.paging import MAX_CURSOR
-from app.schemas.money import Money
+from app.schemas.figures import Money
+from app.schemas.lists import PageQuery
 from intake.contract import MAX_ID
 from intake.products import ProductSchema
 from models.product_list import SORTS
@@ -58,7 +58,7 @@ class ProductAnswer(Schema):
     updated_at = fields.DateTime()
 
 
-class ProductPage(Schema):
+class ProductList(Schema):
     """A page of the catalogue."""
 
     products = fields.List(fields.Nested(ProductAnswer))
@@ -71,7 +71,7 @@ def _price() -> fields.Decimal:
     )
 
 
-class ProductListQuery(Schema):
+class ProductListQuery(PageQuery):
     """Which products to list, and in which order."""
 
     product_id = fields.String(
@@ -93,5 +93,3 @@ class ProductListQuery(Schema):
     max_price = _price()
     sort = fields.String(load_default="product_id", validate=validate.OneOf(list(SORTS)))
     order = fields.String(load_default="asc", validate=validate.OneOf(["asc", "desc"]))
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 1000))
-    cursor = fields.String(load_default=None, validate=validate.Length(max=MAX_CURSOR))

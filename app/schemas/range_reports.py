@@ -7,17 +7,16 @@ from typing import Any
 from marshmallow import Schema, fields, validate
 
 from app.period import PeriodQuery
-from app.schemas.money import Money
-from app.schemas.reports import FROM, SessionFigures
+from app.schemas.figures import SOURCES, Money, Rate, from_field
+from app.schemas.lists import MAX_PAGE
+from app.schemas.reports import SessionFigures
 from intake.contract import MAX_ID, MAX_NAME
-
-MAX_LIMIT = 1000
 
 
 class LimitedQuery(PeriodQuery):
     """Which days, and how many rows."""
 
-    limit = fields.Integer(load_default=10, validate=validate.Range(1, MAX_LIMIT))
+    limit = fields.Integer(load_default=10, validate=validate.Range(1, MAX_PAGE))
 
 
 class TopQuery(LimitedQuery):
@@ -67,7 +66,7 @@ class RangeAnswer(Schema):
         metadata={"description": "false: days were purged before they were counted in this way"}
     )
     whole_from = fields.Date(metadata={"description": "the first day with all its figures"})
-    source = fields.String(data_key="from", metadata={"description": FROM})
+    source = from_field(*SOURCES)
 
 
 class TopValue(Schema):
@@ -75,7 +74,7 @@ class TopValue(Schema):
 
     value = fields.String()
     events = fields.Integer()
-    share = fields.Float(metadata={"description": "of the events that have a value"})
+    share = Rate(metadata={"description": "of the events that have a value"})
 
 
 class TopAnswer(RangeAnswer):
@@ -143,9 +142,9 @@ class PopularAnswer(RangeAnswer):
 class ShareAnswer(Schema):
     """A share with the 95 % Wilson score interval."""
 
-    value = fields.Float(allow_none=True, metadata={"description": "null of nothing"})
-    low = fields.Float()
-    high = fields.Float()
+    value = Rate(allow_none=True, metadata={"description": "null of nothing"})
+    low = Rate()
+    high = Rate()
 
 
 class PlaceAnswer(Schema):
@@ -158,7 +157,7 @@ class PlaceAnswer(Schema):
     shown = fields.Integer()
     clicked = fields.Integer()
     purchased = fields.Integer()
-    click_rate = fields.Nested(ShareAnswer)
+    click_through_rate = fields.Nested(ShareAnswer)
     purchase_rate = fields.Nested(ShareAnswer)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
+from app.schemas.figures import Money, Rate
+
 
 class ListQuery(Schema):
     """How long a list of popular products shall be."""
@@ -37,8 +39,8 @@ class Recommended(Schema):
     product_id = fields.String()
     name = fields.String(allow_none=True)
     category = fields.String(allow_none=True)
-    price = fields.Float(allow_none=True)
-    score = fields.Float()
+    price = Money(allow_none=True)
+    score = Rate()
     reason = fields.String()
     rung = fields.String()
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from marshmallow import Schema, fields, validate
 
-from app.schemas.money import Money
-
-#: Days that ids can name, with room for the days around them that a report looks at.
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 1, 1)
-FROM = "aggregates, events, or both where some days of the range wait for aggregation"
+from app.period import FIRST_DAY, LAST_DAY
+from app.schemas.figures import SOURCES, Elapsed, Money, Rate, from_field
 
 
 class DayQuery(Schema):
@@ -57,15 +52,15 @@ class SessionFigures(Schema):
 
     sessions = fields.Integer()
     events = fields.Integer(metadata={"description": "those of the sessions: nobody's have none"})
-    events_per_session = fields.Float(allow_none=True)
-    mean_duration_s = fields.Float(allow_none=True)
-    bounce_rate = fields.Float(
+    events_per_session = Rate(allow_none=True)
+    mean_duration_s = Elapsed(allow_none=True)
+    bounce_rate = Rate(
         allow_none=True, metadata={"description": "share of the sessions with one event"}
     )
 
 
 class DailySummary(Schema):
-    """One day: totals, sessions, types and products."""
+    """One day: totals, types and products."""
 
     date = fields.Date()
     total_events = fields.Integer()
@@ -73,22 +68,17 @@ class DailySummary(Schema):
     unique_anonymous = fields.Integer(
         metadata={"description": "anonymous ids that are linked to no user"}
     )
-    sessions = fields.Nested(
-        SessionFigures,
-        allow_none=True,
-        metadata={"description": "null for a day that was purged before sessions were counted"},
-    )
     by_type = fields.List(fields.Nested(TypeCount))
     top_products = fields.List(fields.Nested(TopProduct))
-    source = fields.String(data_key="from", metadata={"description": FROM})
+    source = from_field(*SOURCES)
 
 
 class ErrorBounds(Schema):
     """How far the truth lies from an estimate, as a share of it, with 95 %."""
 
-    users = fields.Float()
-    anonymous = fields.Float()
-    total = fields.Float()
+    users = Rate()
+    anonymous = Rate()
+    total = Rate()
 
 
 class PeopleCount(Schema):
@@ -104,7 +94,7 @@ class PeopleCount(Schema):
     complete = fields.Boolean(
         metadata={"description": "false: a day was purged before it was sketched"}
     )
-    source = fields.String(data_key="from", metadata={"description": FROM})
+    source = from_field(*SOURCES)
 
 
 class ActiveUsers(Schema):
@@ -118,7 +108,7 @@ class ActiveUsers(Schema):
         allow_none=True,
         metadata={"description": "null when it was to be exact and a part of it is purged"},
     )
-    stickiness = fields.Float(
+    stickiness = Rate(
         allow_none=True, metadata={"description": "people of the day per people of the month"}
     )
-    source = fields.String(data_key="from", metadata={"description": FROM})
+    source = from_field(*SOURCES)

@@ -8,15 +8,21 @@ from marshmallow import Schema, fields, validate
 class RetrainQuery(Schema):
     """What a training reads."""
 
-    days = fields.Integer(load_default=30, validate=validate.Range(1, 3650))
+    days = fields.Integer(
+        load_default=30,
+        validate=validate.Range(1, 3650),
+        metadata={"description": "days of events to read"},
+    )
 
 
 class TrainingRunAnswer(Schema):
     """A training run: queued, running, promoted, rejected, skipped or failed."""
 
     run_id = fields.Integer()
-    status = fields.String()
-    days = fields.Integer()
+    status = fields.String(
+        metadata={"description": "queued, running, promoted, rejected, skipped or failed"}
+    )
+    days = fields.Integer(metadata={"description": "days of events that it reads"})
     stage = fields.String(allow_none=True)
     reason = fields.String(allow_none=True)
     requested_at = fields.AwareDateTime()

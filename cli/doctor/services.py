@@ -12,14 +12,17 @@ from sqlalchemy.exc import SQLAlchemyError
 import inbox
 from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from models.database import make_engine, transaction
+from models.hourly_aggregates import read_days_of_other_zones
 from models.job_runs import JobRun, read_last_done
 from models.migrate import newest_revision, read_revision
+from models.suppressions import Salts, has_suppressions, uses_another_key
 
 TIMEOUT_S = 5.0
 LATE_AFTER = timedelta(minutes=30)
 RECENT = timedelta(days=7)
 WORST_DRIFT_S = 5.0
 WORST_AGE_S = 60.0
+QUESTIONS_AT_ONCE = 10
 
 
 def check_database(patient: Patient) -> Iterator[Finding]:
@@ -30,9 +33,12 @@ def check_database(patient: Patient) -> Iterator[Finding]:
     engine = make_engine(patient.settings.sqlalchemy_url, application="doctor")
     try:
         yield _look_at_schema(engine)
+        yield _look_at_locks(engine, days=patient.settings.retention_days)
         yield _look_at_drift(engine)
         yield _look_at_beat(engine, running=patient.running is not None)
         yield _look_at_counters(engine)
+        yield _look_at_zone(engine, zone=patient.settings.report_timezone)
+        yield _look_at_secret(engine, secret_key=patient.settings.secret_key)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         yield Finding(
@@ -56,6 +62,32 @@ def _look_at_schema(engine: Engine) -> Finding:
             "Run ./millrace migrate",
         )
     return Finding("database", OK, f"PostgreSQL {version}, schema {revision}")
+
+
+def _look_at_locks(engine: Engine, *, days: int) -> Finding:
+    """A question about all days locks each partition with its indices, and several are asked."""
+    with engine.connect() as connection:
+        partitions, each, room = connection.execute(
+            text(
+                "SELECT (SELECT count(*) FROM pg_inherits "
+                "WHERE inhparent = CAST('events' AS regclass)), "
+                "(SELECT count(*) + 1 FROM pg_index "
+                "WHERE indrelid = CAST('events_undated' AS regclass)), "
+                "CAST(current_setting('max_locks_per_transaction') AS int) * "
+                "(CAST(current_setting('max_connections') AS int) + "
+                "CAST(current_setting('max_prepared_transactions') AS int))"
+            )
+        ).one()
+    needed = max(partitions, days) * each
+    found = f"room for {room:,}; a question about all days takes up to {needed:,}"
+    if room < QUESTIONS_AT_ONCE * needed:
+        return Finding(
+            "locks",
+            WARNING,
+            found,
+            "Set max_locks_per_transaction = 1024 and start PostgreSQL again",
+        )
+    return Finding("locks", OK, found)
 
 
 def _look_at_drift(engine: Engine) -> Finding:
@@ -105,6 +137,36 @@ def _look_at_counters(engine: Engine) -> Finding:
             "counters", ERROR, found, "Run ./millrace rebuild-metrics and report the drift it tells"
         )
     return Finding("counters", OK, found)
+
+
+def _look_at_zone(engine: Engine, *, zone: str) -> Finding:
+    with transaction(engine) as session:
+        days = read_days_of_other_zones(session, zone=zone)
+    if days is None:
+        return Finding("zone", OK, f"days begin and end in {zone}")
+    first, last = days
+    return Finding(
+        "zone",
+        ERROR,
+        f"days of {first} to {last} were aggregated in another zone than {zone}",
+        f"Run ./millrace aggregate-daily --date {first - timedelta(days=1)} "
+        f"--to {last + timedelta(days=1)}",
+    )
+
+
+def _look_at_secret(engine: Engine, *, secret_key: str) -> Finding:
+    with transaction(engine) as session:
+        if not has_suppressions(session):
+            return Finding("secret_key", OK, "nobody has opted out or was erased")
+        known = bool(secret_key) and not uses_another_key(session, Salts.of(secret_key))
+    if known:
+        return Finding("secret_key", OK, "the one that opt-outs and erasures were kept with")
+    return Finding(
+        "secret_key",
+        ERROR,
+        "SECRET_KEY is not the one that opt-outs and erasures were kept with: they are not heeded",
+        "Set the SECRET_KEY of that time, for every process",
+    )
 
 
 def check_broker(patient: Patient) -> Iterator[Finding]:

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.daily_product_metrics import count_products_by_day_sql
-from models.reports.days import Days, hurry, read_days
+from models.reports.days import Days, read_days
+from models.weekly_product_metrics import days_parameters, days_sql
 
 Sort = Literal["score", "views", "sales", "revenue"]
 
@@ -53,16 +54,20 @@ def read_popular(
 ) -> Popular:
     """Rank products over the days first to last; of one category, if the catalogue knows it."""
     days = read_days(session, first, last, zone=zone, counted="true")
-    rows = days.rows_sql("daily_product_metrics", ", ".join(_COLUMNS), count_products_by_day_sql)
-    hurry(session)
+    columns = ", ".join(_COLUMNS)
+    rows, recounted = days_sql(columns), ""
+    if days.recounted:
+        counted = count_products_by_day_sql(days.events_sql())
+        recounted = f"recounted AS MATERIALIZED (SELECT {columns} FROM ({counted}) AS counted), "
+        rows = f"{rows} UNION ALL SELECT {columns} FROM recounted"
+    of_category = "product_id IN (SELECT product_id FROM products WHERE category = :category)"
     # Only the products of the answer need all their sums: one sum ranks them.
     found = session.execute(
         text(
             f"""
-WITH ranked AS MATERIALIZED (
-    SELECT product_id, sum({_SUMMED[sort]}) AS rank FROM {rows}
-    WHERE CAST(:category AS text) IS NULL OR product_id IN (
-        SELECT product_id FROM products WHERE category = :category)
+WITH {recounted}ranked AS MATERIALIZED (
+    SELECT product_id, sum({_SUMMED[sort]}) AS rank FROM ({rows}) AS rows
+    WHERE {"true" if category is None else of_category}
     GROUP BY product_id HAVING sum({_SUMMED[sort]}) > 0
     ORDER BY rank DESC, product_id LIMIT :limit
 )
@@ -71,10 +76,15 @@ JOIN (
     SELECT product_id, sum(total_views)::bigint AS views, sum(total_clicks)::bigint AS clicks,
         sum(total_sales)::bigint AS sales, sum(total_revenue) AS revenue,
         sum({_SUMMED["score"]})::bigint AS score
-    FROM {rows} WHERE product_id IN (SELECT product_id FROM ranked) GROUP BY product_id
+    FROM ({rows}) AS rows WHERE product_id = ANY(ARRAY(SELECT product_id FROM ranked))
+    GROUP BY product_id
 ) AS summed USING (product_id) LEFT JOIN products USING (product_id)
 ORDER BY rank DESC, product_id"""
         ),
-        days.parameters(limit=limit, category=category),
+        days.parameters(
+            limit=limit,
+            category=category,
+            **days_parameters(first, last, without=days.recounted),
+        ),
     )
     return Popular(days, list(found.all()))

@@ -30,7 +30,7 @@ class Place:
     purchased: int
 
     @property
-    def click_rate(self) -> Rate:
+    def click_through_rate(self) -> Rate:
         """Give the clicks per product shown."""
         return proportion(self.clicked, self.shown, prior=0)
 

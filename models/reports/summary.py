@@ -1,4 +1,4 @@
-"""The summary of one day: events, people, sessions, types, products."""
+"""The summary of one day: events, people, types, products."""
 
 from __future__ import annotations
 
@@ -10,31 +10,25 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from event_types import types_by_counter
-from models.daily_aggregates import count_types_sql
+from models.daily_aggregates import count_days_sql, count_types_sql
 from models.daily_product_metrics import count_products_by_day_sql
-from models.daily_sessions import count_sessions_sql
 from models.reports.days import Days, From, read_days
-from models.reports.sessions import Sessions
 
 TOP = 10
 _TYPES = "day, event_type, source, events, unique_users, unique_anonymous"
 _PRODUCTS = "day, product_id, total_views, total_sales, total_revenue"
-_PEOPLE = ("sessions", "bounces", "events", "duration_ms", "unique_users", "unique_anonymous")
+_PEOPLE = "day, events, unique_users, unique_anonymous"
 #: The counters of _PRODUCTS, as the catalogue of event types names them.
 _SHOWN = ("views", "sales")
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One day's figures and where they are from.
-
-    `sessions` is None for a day that was purged before sessions were counted.
-    """
+    """One day's figures and where they are from."""
 
     events: int
     unique_users: int
     unique_anonymous: int
-    sessions: Sessions | None
     types: list[Any]
     products: list[Any]
     source: From
@@ -44,36 +38,24 @@ def read_day(session: Session, day: date, *, zone: str) -> Figures:
     """Read one day's figures: the aggregates unless the day has events they do not know."""
     days = read_days(session, day, day, zone=zone)
     types = _read_types(session, days)
-    people = _count_people(session, days) if days.recounted else _read_people(session, day)
+    people = _read_people(session, days)
     return Figures(
         events=sum(row.events for row in types),
         unique_users=people.unique_users,
         unique_anonymous=people.unique_anonymous,
-        sessions=None if days.lost else Sessions(day, *people[:4]),
         types=types,
         products=_read_products(session, days),
         source=days.source,
     )
 
 
-def _read_people(session: Session, day: date) -> Any:
-    sums = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _PEOPLE)
-    return session.execute(
-        text(
-            f"SELECT {sums} FROM (SELECT CAST(:day AS date) AS day) AS asked "
-            "LEFT JOIN (SELECT day, unique_users, unique_anonymous FROM daily_totals) AS total "
-            "USING (day) LEFT JOIN daily_sessions USING (day)"
-        ),
-        {"day": day},
-    ).one()
-
-
-def _count_people(session: Session, days: Days) -> Any:
-    sums = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _PEOPLE)
-    return session.execute(
-        text(f"SELECT {sums} FROM ({count_sessions_sql(days.events_sql())}) AS counted"),
-        days.parameters(),
-    ).one()
+def _read_people(session: Session, days: Days) -> Any:
+    rows = days.rows_sql("daily_totals", _PEOPLE, count_days_sql)
+    sums = ", ".join(
+        f"coalesce(sum({name}), 0)::bigint AS {name}"
+        for name in ("unique_users", "unique_anonymous")
+    )
+    return session.execute(text(f"SELECT {sums} FROM {rows}"), days.parameters()).one()
 
 
 def _read_types(session: Session, days: Days) -> list[Any]:

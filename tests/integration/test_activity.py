@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
-from tests.builders import NOW_MS, body, store_events
+from models.activity import read_activity
+from models.database import transaction
+from models.event_list import EventFilter
+from tests.builders import NOW, NOW_MS, TODAY, body, store_events, uuid7_at
 from tests.integration.test_door import check_problem
 
 Headers = dict[str, str]
@@ -71,7 +76,8 @@ def test_analytics_of_one_person_and_of_any_span(
     empty = ask(client, admin, f"{ANALYTICS}?user_id=nobody")
     assert (empty["total_events"], empty["events_by_day"], empty["peak_hours"]) == (0, {}, [])
     assert (empty["most_active_day"], empty["most_common_action"]) == (None, None)
-    assert empty["time_between_actions"] == {"gaps": 0, "median_s": None, "p90_s": None}
+    gaps = empty["time_between_actions"]
+    assert gaps == {"gaps": 0, "median_s": None, "p90_s": None, "people_share": 1.0}
 
 
 def test_days_and_hours_are_those_of_the_reporting_zone(
@@ -122,7 +128,33 @@ def test_gaps_are_measured_within_a_session_only(
 
     gaps = ask(client, admin, ANALYTICS)["time_between_actions"]
 
-    assert gaps == {"gaps": 2, "median_s": 120.0, "p90_s": 168.0}
+    assert gaps == {"gaps": 2, "median_s": 120.0, "p90_s": 168.0, "people_share": 1.0}
+
+
+def test_of_a_crowd_the_gaps_of_some_people_are_measured_whole(engine: Engine) -> None:
+    store_events(
+        engine,
+        *(
+            event(minutes, user_id=f"u{n}", event_id=uuid7_at(NOW_MS, 3 * n + minutes))
+            for n in range(40)
+            for minutes in (2, 1, 0)
+        ),
+    )
+    day = EventFilter(since=NOW - timedelta(days=1))
+
+    with transaction(engine) as session:
+        some = read_activity(session, day, zone="UTC", today=TODAY, gap_events=60)
+        one = read_activity(
+            session, replace(day, user_id="u1"), zone="UTC", today=TODAY, gap_events=1
+        )
+
+    assert (some.total, one.total) == (120, 3)
+    assert some.gaps is not None
+    assert one.gaps is not None
+    assert (some.gaps.people_share, one.gaps.people_share) == (0.5, 1.0)
+    assert 0 < some.gaps.gaps < 80
+    assert some.gaps.gaps % 2 == 0
+    assert (some.gaps.median_s, one.gaps.gaps) == (60.0, 2)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +266,7 @@ def test_a_persons_summary_tells_what_they_did(
 
     answer = ask(client, admin, "/api/users/u1/activity-summary")
 
-    assert (answer["events"], answer["sessions"], answer["is_complete"]) == (8, 3, True)
+    assert (answer["total_events"], answer["sessions"], answer["complete"]) == (8, 3, True)
     assert (answer["active_days"], answer["streak_days"]) == (3, 2)
     latest = answer["recent_actions"][0]
     assert (latest["event_type"], latest["times"], latest["ago"]) == (
@@ -269,5 +301,5 @@ def test_a_persons_summary_tells_what_they_did(
 def test_a_summary_of_nobody_is_empty(client: FlaskClient, admin: Headers) -> None:
     answer = ask(client, admin, "/api/users/nobody/activity-summary/?days=1")
 
-    assert (answer["events"], answer["recent_actions"]) == (0, [])
+    assert (answer["total_events"], answer["recent_actions"]) == (0, [])
     assert answer["text"] == "No activity in the last 1 day."

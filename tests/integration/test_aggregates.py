@@ -64,6 +64,7 @@ def everything(engine: Engine) -> tuple[Any, ...]:
                 "FROM daily_totals",
                 "* FROM daily_aggregates",
                 "* FROM daily_product_metrics",
+                "* FROM weekly_product_metrics",
                 "* FROM hourly_aggregates",
                 "* FROM daily_values",
                 "* FROM daily_sessions",

@@ -86,7 +86,7 @@ def test_the_openapi_document_names_every_route(app: Flask, client: FlaskClient)
 
     assert answer.status_code == 200
     assert "/api/v1/analytics/events/" in body(answer)["paths"]
-    assert "/api/recommendations/user/{user_id}" in body(answer)["paths"]
+    assert "/api/recommendations/user/{user_id}/" in body(answer)["paths"]
 
 
 def test_every_task_that_the_app_sends_is_registered() -> None:

@@ -181,7 +181,10 @@ def test_a_slow_request_is_logged_by_its_route(
 
     lines, text = lines_of(capsys)
     (line,) = [line for line in lines if line["event"] == "slow_request"]
-    assert (line["route"], line["request_id"]) == ("/api/recommendations/user/<path:user_id>", "r1")
+    assert (line["route"], line["request_id"]) == (
+        "/api/recommendations/user/<path:user_id>/",
+        "r1",
+    )
     assert "secret" not in text
 
 

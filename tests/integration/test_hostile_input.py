@@ -307,7 +307,7 @@ def test_a_body_that_is_too_large_for_the_reading_api_is_413(
 
     answer = client.post("/api/keys", data=data, content_type="application/json", headers=admin)
 
-    check_problem(answer, 413, "request_entity_too_large")
+    check_problem(answer, 413, "request_too_large")
 
 
 def test_the_body_of_a_get_is_not_read(client: FlaskClient, admin: Headers) -> None:

@@ -23,10 +23,12 @@ from sqlalchemy.orm import Session
 from cli.export import export
 from cli.import_events import events as command
 from event_ids import uuid8
+from models.dead_letters import DeadLetter
 from models.events import Event
 from models.product_metrics import ProductMetrics
 from settings import Settings
 from tasks import import_events
+from tasks.retention import purge
 from tests.builders import count_events, crafted, empty, store, uuid7_at
 from tests.integration.test_purge import check
 
@@ -143,6 +145,23 @@ def test_the_same_file_again_stores_nothing(
     assert count_events(session) == 3
 
 
+def test_a_history_that_was_purged_does_not_come_back(
+    run: Callable[..., Any], session: Session, engine: Engine, redis_client: redis.Redis
+) -> None:
+    old = json.dumps({"event_type": "search", "occurred_at": at(-60 * 24 * 20), "user_id": "ann"})
+    late = json.dumps({"event_type": "login", "occurred_at": at(-60 * 24 * 8), "user_id": "ann"})
+    run("log.ndjson", "\n".join([old, late]))
+    # It seals the days of both, and the partition of the second stays.
+    purge(engine, days=10, zone="UTC", now=datetime.now(UTC))
+
+    again = run("log.ndjson", "\n".join([old, late]))
+
+    assert "stored 0, duplicate 1, rejected 1" in again.output
+    assert "sealed" in again.output
+    assert session.scalars(select(DeadLetter)).all() == []
+    check(engine, redis_client, "UTC")
+
+
 def test_each_bad_row_is_told_with_its_line_and_hurts_no_other(
     run: Callable[..., Any], session: Session, tmp_path: Path
 ) -> None:
@@ -215,6 +234,29 @@ def test_a_file_of_which_nothing_can_be_used_is_refused(run: Callable[..., Any])
     assert run("a.csv", "a\n1\n", "--map", "a=colour").exit_code == 1
     assert run("a.csv", "a\n1\n", "--map", "a").exit_code == 1
     assert run("a.ndjson", gzip.compress(b"{}\n" * 9)[:-9]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"event_type;occurred_at;user_id\nlogin;2026-01-01;u\n", "its columns are parted by ';'"),
+        (b"event_type\toccurred_at\nlogin\t2026-01-01\n", r"its columns are parted by '\t'"),
+        ("event_type,who\nlogin,u\n".encode("utf-16"), "it is UTF-16: save it as UTF-8"),
+        (
+            b"event_type,occurred_at,customer\nlogin,2026-01-01,u\n",
+            "it has no column 'buyer'; its columns are: event_type, occurred_at, customer",
+        ),
+    ],
+    ids=["semicolons", "tabs", "utf-16", "a misspelt column"],
+)
+def test_a_file_that_was_misunderstood_is_refused_before_its_first_row(
+    run: Callable[..., Any], session: Session, content: bytes, told: str
+) -> None:
+    refused = run("a.csv", content, "--map", "buyer=user_id")
+
+    assert refused.exit_code == 1
+    assert told in refused.output
+    assert count_events(session) == 0
 
 
 def test_a_file_that_ends_in_the_middle_keeps_what_came_before(

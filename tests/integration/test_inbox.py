@@ -138,6 +138,21 @@ def test_consumers_long_gone_are_forgotten_unless_they_hold_something(
     ]
 
 
+def test_a_batch_is_rewritten_while_it_is_there_and_not_put_back_when_it_is_done(
+    redis_client: redis.Redis,
+) -> None:
+    put(redis_client, "whole")
+    [batch] = inbox.take(redis_client, "one", count=1)
+
+    rewritten = inbox.rewrite(redis_client, batch, b"part", taken=1)
+    again = inbox.rewrite(redis_client, batch, b"part", taken=1)
+
+    assert (rewritten, again) == (True, False)
+    assert names(list(inbox.scan(redis_client))) == ["part"]
+    assert inbox.read_depth(redis_client).pending == 0
+    assert inbox.read_totals(redis_client) == {"refused": 1}
+
+
 def test_the_sweep_asks_for_a_drain_while_something_waits(
     redis_client: redis.Redis, drainer: Drainer
 ) -> None:

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
-from models.job_runs import JobRun
+from models.database import engine_options, transaction
+from models.job_runs import JobRun, lock_job
+from settings import Settings
 from tasks.jobs import DAILY, PURGE, TIMETABLE, overdue, run_job
 from tests.builders import NOW
 
@@ -87,6 +89,23 @@ def test_a_failed_job_says_why_and_is_due_again(engine: Engine, session: Session
     session.refresh(run)
     assert (run.status, run.runs) == ("done", 2)
     assert DAILY not in overdue(engine, now=NOW)
+
+
+def test_a_long_job_keeps_its_lock_on_a_server_that_ends_idle_transactions(
+    engine: Engine, settings: Settings
+) -> None:
+    options = engine_options("idle")
+    options["connect_args"]["options"] += " -c idle_in_transaction_session_timeout=10ms"
+    idle = create_engine(settings.sqlalchemy_url, **options)
+
+    with transaction(idle) as guard:
+        lock_job(guard, "long")
+        with transaction(engine) as other:
+            other.execute(text("SELECT pg_sleep(0.1)"))
+            taken_over = lock_job(other, "long")
+    idle.dispose()
+
+    assert not taken_over
 
 
 def test_a_job_whose_worker_died_is_due_again(engine: Engine) -> None:

@@ -89,7 +89,7 @@ def test_the_list_for_people_names_keys_and_rights(run: Run) -> None:
     shown = run("list")
 
     assert made["key_id"] in shown
-    assert "1 of 1 keys" in shown
+    assert "1 of 1 key" in shown
 
 
 @pytest.mark.parametrize("verb", ["create", "rotate", "revoke"])

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,19 +19,21 @@ import redis
 from click import Command
 from click.testing import CliRunner
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 from werkzeug.test import TestResponse
 
 import inbox
 from app.factory import create_app
 from app.suppressed import SuppressedPeople
+from cli.doctor.finding import ERROR, OK, Patient
+from cli.doctor.services import check_database
 from cli.privacy import erase_user, export_person, opt_in, opt_out
 from models.database import transaction
 from models.dirty_days import read_dirty_days
 from models.erasures import request_erasure
 from models.events import Event
 from models.person import Person
-from models.suppressions import Salts, uses_another_key
+from models.suppressions import Salts, Suppression, suppress, uses_another_key
 from settings import Settings
 from tasks import registry, resources
 from tasks.erase import erase
@@ -192,6 +195,27 @@ def test_another_process_learns_of_an_opt_out_by_itself(
     other.refresh()
 
     assert (before, other.covers("u1", None), other.covers(None, "u1")) == (False, True, False)
+
+
+def test_the_door_sees_a_change_that_leaves_the_count_and_the_newest_time_alone(
+    engine: Engine, settings: Settings
+) -> None:
+    salts = Salts.of(settings.secret_key)
+    with transaction(engine) as session:
+        suppress(session, salts, salts.digests("u1", []), reason="opt_out")
+    people = SuppressedPeople(engine, secret_key=settings.secret_key)
+    people.refresh()
+
+    # As when somebody opts in while an opt-out that began earlier is committed.
+    with transaction(engine) as session:
+        session.execute(
+            update(Suppression)
+            .where(Suppression.digest == salts.digest_user("u1"))
+            .values(digest=salts.digest_user("u2"))
+        )
+    people.refresh()
+
+    assert (people.covers("u1", None), people.covers("u2", None)) == (False, True)
 
 
 def test_an_erasure_is_accepted_done_fetched_and_verified(
@@ -366,6 +390,22 @@ def test_another_secret_key_is_noticed(
         assert uses_another_key(session, Salts.of("another"))
 
 
+@pytest.mark.parametrize("key", ["another", ""])
+def test_the_doctor_sees_another_secret_key(
+    client: FlaskClient, admin: dict[str, str], settings: Settings, key: str
+) -> None:
+    def status_of(secret_key: str) -> str:
+        patient = Patient(
+            replace(settings, secret_key=secret_key), Path("."), running=None, reachable=True
+        )
+        return next(found.status for found in check_database(patient) if found.id == "secret_key")
+
+    assert status_of(key) == OK
+    client.post(OPT_OUT, json={"user_id": "u1"}, headers=admin)
+
+    assert (status_of(settings.secret_key), status_of(key)) == (OK, ERROR)
+
+
 def run(command: Command, *arguments: str) -> list[str]:
     """Run a command; give its lines that are not the log's."""
     result = CliRunner().invoke(command, arguments)
@@ -394,7 +434,7 @@ def test_people_can_be_erased_exported_and_opted_out_by_hand(
     assert kinds == ["identity", "event", "event"]
     assert run(erase_user, "u1", "--dry-run")[0] == "would delete 2 events"
     erased = run(erase_user, "u1")
-    assert erased[:2] == ["deleted 2 events", "deleted 1 links between anonymous ids and users"]
+    assert erased[:2] == ["deleted 2 events", "deleted 1 link between an anonymous id and a user"]
     assert erased[-1].startswith("receipt ")
     assert stored(engine, Event.user_id) == ["u2"]
     assert CliRunner().invoke(erase_user, []).exit_code == 2

@@ -80,7 +80,7 @@ def test_columns_are_renamed_and_left_out(engine: Engine, run: Run, tmp_path: Pa
 
     code, said, _ = run("import", "products", str(path), "--format", "csv", *maps)
 
-    assert (code, said) == (0, "1 products created, 0 updated, 0 rejected\n")
+    assert (code, said) == (0, "1 product created, 0 updated, 0 rejected\n")
     assert catalogue(engine) == {"a": ("Bag", {})}
 
 
@@ -110,7 +110,7 @@ def test_a_dry_run_changes_nothing(engine: Engine, run: Run, tmp_path: Path) -> 
     code, said, _ = run("import", "products", str(path), "--dry-run")
 
     assert code == 1
-    assert said.splitlines()[-1] == "would take 1 products, reject 1"
+    assert said.splitlines()[-1] == "would take 1 product, reject 1"
     assert catalogue(engine) == {}
 
 
@@ -119,7 +119,11 @@ def test_a_dry_run_changes_nothing(engine: Engine, run: Run, tmp_path: Path) -> 
     [
         ("shop.csv", "product_id\nZürich\n".encode("latin-1"), "not UTF-8"),
         ("shop.csv", b"", "product_id among them"),
-        ("shop.csv.gz", gzip.compress(b"product_id\n" + b"abc\n" * 99, mtime=0)[:-9], "shop.csv.gz"),
+        (
+            "shop.csv.gz",
+            gzip.compress(b"product_id\n" + b"abc\n" * 99, mtime=0)[:-9],
+            "shop.csv.gz",
+        ),
         ("shop.json", b'{"items": []}', "or a list"),
         ("shop.ods", b"PK", "give --format"),
         ("nothing.csv", None, "does not exist"),

@@ -31,6 +31,7 @@ from tests.builders import (
     TODAY,
     body_of,
     count_events,
+    crafted,
     empty,
     store,
     store_events,
@@ -177,6 +178,40 @@ def test_ids_without_a_time_are_purged_in_chunks(
     assert count_events(session) == 1
     assert reports(engine) == before
     check(engine, redis_client, "UTC")
+
+
+def test_old_ids_without_a_time_seal_the_days_around_them_only(
+    engine: Engine, session: Session, redis_client: redis.Redis
+) -> None:
+    for number, age in enumerate([55, 8]):
+        undated(engine, number, days_ago=age)
+    aggregate_dirty(engine, zone="UTC", now=NOW)
+    before = reports(engine)
+
+    done = purge(engine, days=None, by_type={"purchase": 5}, zone="UTC", now=NOW)
+
+    sealed = session.scalars(select(DailyTotal.day).where(DailyTotal.sealed_at.is_not(None))).all()
+    assert done.events == 2
+    assert TODAY - timedelta(days=25) not in sealed
+    assert {TODAY - timedelta(days=55), TODAY - timedelta(days=8)} <= set(sealed)
+    assert reports(engine) == before
+    check(engine, redis_client, "UTC")
+
+
+def test_an_id_without_a_time_hides_no_event_of_a_sealed_day(engine: Engine) -> None:
+    store_events(engine, sale(40, 1))
+    purge(engine, days=30, zone="UTC", now=NOW)
+    old, new = (
+        {"event_id": f"00000000-0000-8000-8000-00000000000{n}", "occurred_at": at}
+        for n, at in enumerate(["2026-02-01T12:00:00Z", "2026-03-15T12:00:00Z"])
+    )
+    dated = {"event_id": uuid7_at(NOW_MS), "occurred_at": "2026-03-15T12:00:00Z"}
+
+    alone = store(engine, crafted(old))
+    together = store(engine, crafted(old, new, dated))
+
+    assert (alone.stored, alone.dead) == (0, 1)
+    assert (together.stored, together.dead, together.duplicate) == (2, 0, 1)
 
 
 def test_purging_again_finds_nothing(engine: Engine, redis_client: redis.Redis) -> None:

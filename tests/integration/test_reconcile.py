@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from cli.doctor.finding import ERROR, OK, Finding, Patient
+from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from cli.doctor.services import check_database
 from models.database import transaction
 from models.drift import SAMPLES
@@ -247,6 +248,19 @@ def test_the_doctor_sees_drift(engine: Engine, settings: Settings) -> None:
 
     assert found.status == ERROR
     assert "rebuild-metrics" in found.remedy
+
+
+@pytest.mark.parametrize(("days", "status"), [(365, OK), (36_500, WARNING)])
+def test_the_doctor_sees_that_a_server_has_no_room_for_the_locks_of_all_days(
+    settings: Settings, days: int, status: str
+) -> None:
+    patient = Patient(
+        replace(settings, retention_days=days), Path("."), running=None, reachable=True
+    )
+
+    found = next(found for found in check_database(patient) if found.id == "locks")
+
+    assert found.status == status
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Chatham", "America/New_York"])

@@ -20,7 +20,7 @@ from cli.jobs import purge as command
 from models.daily_aggregates import read_sealed_through
 from models.database import transaction
 from models.events import Event
-from models.partitions import STORE_LOCK, partition_name
+from models.partitions import STORE_LOCK, partition_name, read_partition_days
 from models.product_metrics import PurgedProductMetrics
 from settings import Settings, read_settings
 from tasks import retention
@@ -69,7 +69,7 @@ def test_a_type_goes_earlier_than_the_others_and_every_figure_stays(
     # Of the oldest day all three are gone, of the next two of them, of the next one.
     assert left(session) == {"product_view": 1, "search": 2, "purchase": 3}
     assert done.by_type == {"product_view": 4, "search": 3, "purchase": 2}
-    assert done.partitions == 1
+    assert min(read_partition_days(session)) >= done.cutoff
     assert reports(engine) == before
     check(engine, redis_client, "UTC")
 
@@ -232,8 +232,8 @@ def test_the_command_deletes_one_type(
     gone = CliRunner().invoke(command, ["--days", "30", "--type", "view"])
     refused = CliRunner().invoke(command, ["--type", "view"])
 
-    assert "would delete 1 events" in told.output
+    assert "would delete 1 event" in told.output
     assert f"{partition_name(TODAY - timedelta(days=2))}: product_view 1" in told.output
-    assert "deleted 1 events" in gone.output
+    assert "deleted 1 event" in gone.output
     assert left(session) == {"search": 1}
     assert (refused.exit_code, "give --days" in refused.output) == (2, True)

@@ -22,7 +22,7 @@ from models.key_changes import issue_key, revoke_key
 from tests.builders import NOW
 from tests.integration.test_door import check_problem
 
-OPEN_PATHS = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+OPEN_PATHS = {"/", "/healthz", "/readyz", "/metrics", "/openapi.json"}
 #: Credentials that are no admin token, and the code of the answer to each.
 REFUSED = {
     "none": "token_required",

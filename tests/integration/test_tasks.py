@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import Engine, select
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import Connection, Engine, event, select, text
+from sqlalchemy.exc import OperationalError, PendingRollbackError, ProgrammingError
 from sqlalchemy.orm import Session
 
 import inbox
@@ -16,12 +18,13 @@ from models.daily_aggregates import DailyTotal
 from models.events import Event
 from models.job_runs import JobRun
 from models.product_metrics import ProductMetrics
+from models.suppressions import SecretKeyMissingError
 from settings import Settings
 from tasks import registry, resources
 from tasks.celery_app import app as celery_app
 from tasks.direct import store_direct
 from tasks.jobs import TIMETABLE
-from tests.builders import NOW, body_of
+from tests.builders import NOW, body_of, crafted
 
 VIEW = {"event_type": "product_view", "product_id": "p"}
 
@@ -65,6 +68,22 @@ def test_a_direct_task_without_events_does_nothing(engine: Engine, settings: Set
     assert direct(engine, settings)["stored"] == 0
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError,
+        PendingRollbackError,
+        ProgrammingError,
+        SecretKeyMissingError,
+        SoftTimeLimitExceeded,
+    ],
+)
+def test_a_direct_task_is_tried_again_when_its_events_are_not_at_fault(
+    error: type[Exception],
+) -> None:
+    assert issubclass(error, registry.store.autoretry_for)
+
+
 @pytest.mark.usefixtures("worker")
 def test_the_drain_task_takes_the_bell_down_and_stores(
     redis_client: redis.Redis, session: Session
@@ -76,6 +95,30 @@ def test_the_drain_task_takes_the_bell_down_and_stores(
 
     assert result["stored"] == 1
     assert redis_client.exists(inbox.BELL) == 0
+    assert session.scalars(select(Event)).one().product_id == "p"
+
+
+@pytest.mark.usefixtures("worker")
+def test_batches_stay_when_the_connection_is_lost_while_a_bad_event_is_looked_for(
+    engine: Engine, redis_client: redis.Redis, session: Session
+) -> None:
+    bad = crafted({"product_id": "p"}, {"product_id": "p", "value": "much"})
+    inbox.put(redis_client, bad, events=2, days=[])
+    here = resources.resources().engine
+
+    def lose(connection: Connection, name: str, context: None) -> None:
+        event.remove(here, "rollback_savepoint", lose)
+        driver: Any = connection.connection.driver_connection
+        end = text("SELECT pg_terminate_backend(:pid, 5000)")
+        with engine.connect() as other:
+            other.execute(end, {"pid": driver.info.backend_pid})
+
+    event.listen(here, "rollback_savepoint", lose)
+
+    lost, again = registry.drain(), registry.drain()
+
+    assert lost == {}
+    assert (again["stored"], again["dead"]) == (1, 1)
     assert session.scalars(select(Event)).one().product_id == "p"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,44 @@ def test_operations_names_every_timed_task() -> None:
 
     tasks = {entry["task"] for entry in beat_schedule.values()}
     assert [task for task in sorted(tasks) if task not in operations] == []
+
+
+#: What carries a code to a client, and where among its arguments.
+CARRIERS = {
+    "Problem": 1,
+    "BodyError": 0,
+    "FileError": 0,
+    "KeyRefused": 0,
+    "Rejected": 0,
+    "SinkUnavailable": 0,
+}
+
+
+def codes_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            place = CARRIERS.get(node.func.id)
+            if place is None or len(node.args) <= place:
+                continue
+            if isinstance(code := node.args[place], ast.Constant):
+                yield code.value
+
+
+def test_every_error_code_is_explained_once_and_no_other() -> None:
+    written = {
+        code
+        for folder in ("app", "intake", "models")
+        for path in (ROOT / folder).rglob("*.py")
+        for code in codes_of(path)
+    }
+    # Those of Flask and webargs, which `app.errors.http_problem` translates.
+    written |= {"not_found", "method_not_allowed", "request_too_large", "invalid", "bad_request"}
+
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3})", (ROOT / "docs" / "errors.md").read_text(), re.M)
+    explained = [code for code, _ in rows]
+    assert len(explained) == len(set(explained))
+    assert set(explained) == written
+    assert [int(status) for _, status in rows] == sorted(int(status) for _, status in rows)
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -40,6 +41,27 @@ def test_every_command_shows_an_example(name, capsys):
         assert "not part of this version yet" in said(capsys)[1]
         return
     assert f"./millrace {name}" in said(capsys)[0]
+
+
+def commands_of(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for part in command.list_commands(context):
+            found = command.get_command(context, part)
+            assert found is not None
+            yield from commands_of(found, f"{name} {part}")
+
+
+def test_every_option_of_every_command_says_what_it_does():
+    silent = [
+        (name, option.name)
+        for name, command in commands_of(main.millrace, "./millrace")
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+
+    assert silent == []
 
 
 def test_a_command_that_is_not_there_does_not_break_the_others(monkeypatch, capsys):
