@@ -22,8 +22,8 @@ from models.database import transaction
 from models.events import Event
 from settings import Settings
 
-#: Milliseconds that an answer may take.
-AGGREGATES_MS, RAW_DAY_MS, PAGE_MS = 50, 200, 20
+#: Milliseconds that an answer may take. The exact people of a month are counted from its events.
+AGGREGATES_MS, RAW_DAY_MS, RAW_MONTH_MS, PAGE_MS = 50, 200, 2000, 20
 _ANALYTICS = "/api/admin/analytics"
 
 
@@ -70,7 +70,7 @@ def _reports(today: date) -> Iterator[Question]:
     all_days = {"date_from": today - timedelta(days=59), "date_to": today}
     for name, path, query in (
         ("daily summary", "daily-summary/", {"date": day}),
-        ("active users", "active-users/", {"date": day}),
+        ("active users from sketches", "active-users/", {"date": day, "method": "sketch"}),
         ("top services", "top-services/", month),
         ("top of a property", "top/", {**month, "property": "service_id"}),
         ("events over time by day", "events-over-time/", {**all_days, "group_by": "event_type"}),
@@ -80,6 +80,12 @@ def _reports(today: date) -> Iterator[Question]:
         ("sessions", "sessions/", month),
     ):
         yield Question(name, f"{_ANALYTICS}/{path}?{urlencode(query)}", AGGREGATES_MS)
+    yield Question(
+        "active users, exact",
+        f"{_ANALYTICS}/active-users/?date={day}",
+        RAW_MONTH_MS,
+        "both",
+    )
     yield Question("product metrics", "/api/products/metrics?limit=50", AGGREGATES_MS)
     yield Question(
         "daily summary of a raw day",

@@ -76,6 +76,17 @@ class System:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def revive(self) -> list[str]:
+        """Start again what has ended by itself, as the supervisor does; give the names.
+
+        Celery's worker may end when its broker goes away: kombu then looks for the address of a
+        connection that it has closed.
+        """
+        ended = [name for name, process in self.processes.items() if process.poll() is not None]
+        for name in ended:
+            self.start(name)
+        return ended
+
     def tree(self, name: str) -> list[psutil.Process]:
         """Give a process and its children."""
         main = psutil.Process(self.processes[name].pid)

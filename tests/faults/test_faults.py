@@ -116,6 +116,7 @@ def test_valkey_killed(system: System, recorder: Recorder, judge: Judge, port: i
     # second of accepted events is lost, as `appendfsync everysec` says.
     chance = random.Random(5)
     kills = 4
+    ended: list[str] = []
     with load(HOST, port, recorder, seed=50, pause_s=0.01):
         for _ in range(kills):
             time.sleep(1 + chance.random())
@@ -123,7 +124,8 @@ def test_valkey_killed(system: System, recorder: Recorder, judge: Judge, port: i
             time.sleep(0.5)
             system.start_server("valkey")
             time.sleep(2)
-    verdict = judge(f"{kills} kills")
+            ended += system.revive()
+    verdict = judge(f"{kills} kills; started again: {', '.join(ended) or 'nothing'}")
 
     assert verdict.ok, verdict
     assert verdict.accepted > 1000
