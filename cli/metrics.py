@@ -15,8 +15,8 @@ from rich.table import Table
 from cli.installation import installation
 from cli.progress import progress_bar
 from cli.words import counted
+from models.counter_drift import Drift
 from models.database import transaction
-from models.drift import Drift
 from models.metrics_coverage import Coverage, read_coverage, read_products_without_metrics
 from models.product_metrics import bulk_ensure_metrics
 from tasks import jobs, reconcile

@@ -15,11 +15,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 import inbox
+from models.aggregate_recount import WAITING_DAYS, compare_aggregates
+from models.counter_drift import begin_snapshot
 from models.database import transaction
-from models.drift import begin_snapshot
 from models.erasures import DONE
 from models.product_metrics import COUNTERS, counts_sql
-from models.recount import WAITING_DAYS, compare_aggregates
 from models.suppressions import Salts, digest_sql, uses_another_key
 from models.training_runs import read_champion
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from models.drift import SAMPLES, Drift, begin_snapshot, correct_counters, recount
+from models.counter_drift import SAMPLES, Drift, begin_snapshot, correct_counters, recount
 
 Progress = Callable[[int, int], None]
 

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from cli.doctor.services import check_database
+from models.counter_drift import SAMPLES
 from models.database import transaction
-from models.drift import SAMPLES
 from models.product_metrics import ProductMetrics
 from models.removal import remove_events
 from settings import Settings

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from models.aggregate_recount import compare_aggregates
 from models.database import transaction
 from models.metrics_report import list_product_metrics, source_of_days
-from models.recount import compare_aggregates
 from models.reports.products import read_popular
 from models.weekly_product_metrics import WeeklyProductMetrics
 from tasks.aggregate import aggregate_days, aggregate_dirty, sum_weeks
