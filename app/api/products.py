@@ -46,7 +46,6 @@ _FORMATS: dict[str, Format] = {
     "application/ndjson": "ndjson",
     "text/csv": "csv",
 }
-_TEXT = {"schema": {"type": "string"}}
 
 
 @blueprint.route("", methods=["POST"])
@@ -56,8 +55,10 @@ _TEXT = {"schema": {"type": "string"}}
         "required": True,
         "content": {
             "application/json": {"schema": ProductsRequest, "examples": examples.PRODUCTS},
-            "application/x-ndjson": {**_TEXT, "examples": examples.PRODUCTS_NDJSON},
-            "text/csv": {**_TEXT, "examples": examples.PRODUCTS_CSV},
+            "application/x-ndjson": {
+                "schema": {"type": "string", "description": examples.PRODUCTS_NDJSON}
+            },
+            "text/csv": {"schema": {"type": "string"}, "examples": examples.PRODUCTS_CSV},
         },
     },
     responses={

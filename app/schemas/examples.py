@@ -25,9 +25,8 @@ EVENTS = {"one": {"value": _VIEW}, "several": {"value": {"events": [_VIEW, _PURC
 ACTIVITY = {"one": {"value": _OPENED}}
 ACTIVITIES = {"several": {"value": {"events": [_OPENED]}}}
 PRODUCTS = {"several": {"value": {"products": [{**_LAMP, "attributes": {"watts": 7}}]}}}
-PRODUCTS_NDJSON = {
-    "two": {"value": '{"product_id": "lamp", "price": "19.95"}\n{"product_id": "bulb"}\n'}
-}
+# Told in words: tools that send the examples of a document know no NDJSON.
+PRODUCTS_NDJSON = 'a product a line, such as {"product_id": "lamp", "price": "19.95"}'
 PRODUCTS_CSV = {
     "two": {"value": "product_id,name,price,shade\nlamp,Desk lamp,19.95,\nsofa,Sofa,649,ash\n"}
 }
