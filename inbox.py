@@ -18,6 +18,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from door_counts import add_up, record
+
 STREAM = "millrace:inbox"
 GROUP = "drain"
 TOTALS = "millrace:totals"
@@ -33,6 +35,8 @@ class Batch:
     events: int
     days: tuple[date, ...]
     body: bytes
+    #: What its door made of the request, rejected events too, as `door_counts` reads it.
+    counts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,18 @@ def connect(url: str, *, timeout_s: float | None = None) -> redis.Redis:
     )
 
 
-def put(client: redis.Redis, body: bytes, *, events: int, days: Sequence[date]) -> None:
+def put(
+    client: redis.Redis,
+    body: bytes,
+    *,
+    events: int,
+    days: Sequence[date],
+    counts: str = "",
+) -> None:
     """Append a batch. When this returns, the batch is accepted."""
     fields: dict[Any, Any] = {"n": events, "d": ",".join(map(str, days)), "b": body}
+    if counts:
+        fields["c"] = counts
     client.xadd(STREAM, fields)
 
 
@@ -93,19 +106,21 @@ def reclaim(client: redis.Redis, consumer: str, *, idle_s: float, count: int) ->
 
 
 def done(client: redis.Redis, batches: Sequence[Batch], *, totals: dict[str, int]) -> None:
-    """Take stored batches out of the stream and add to the running totals.
+    """Take stored batches out of the stream and add to the running totals, the doors' too.
 
     Call it after the commit. Should it not happen, the batches come again and are found stored.
     """
     if not batches:
         return
     ids = [batch.entry_id for batch in batches]
+    counts = add_up(batch.counts for batch in batches)
     with client.pipeline(transaction=True) as pipe:
         pipe.xack(STREAM, GROUP, *ids)
         pipe.xdel(STREAM, *ids)
         for name, amount in totals.items():
             if amount:
                 pipe.hincrby(TOTALS, name, amount)
+        record(pipe, counts)
         pipe.execute()
 
 
@@ -132,12 +147,15 @@ def rewrite(client: redis.Redis, batch: Batch, body: bytes | None, *, taken: int
     """
     with client.pipeline(transaction=True) as pipe:
         if body is not None:
-            put(pipe, body, events=batch.events - taken, days=batch.days)
+            events = batch.events - taken
+            put(pipe, body, events=events, days=batch.days, counts=batch.counts)
         pipe.xack(STREAM, GROUP, batch.entry_id)
         pipe.xdel(STREAM, batch.entry_id)
         *added, _, was_there = pipe.execute()
     if was_there:
         client.hincrby(TOTALS, "refused", taken)
+        if body is None:
+            record(client, add_up([batch.counts]))
     elif added:
         client.xdel(STREAM, *added)
     return bool(was_there)
@@ -188,7 +206,7 @@ def read_room(client: redis.Redis, *, max_bytes: int) -> float:
 
 
 def read_totals(client: redis.Redis) -> dict[str, int]:
-    """Give the running totals of the workers: stored, duplicate, conflicting, dead, refused."""
+    """Give the running totals of the workers: stored, duplicate, conflicting, dead, …"""
     found: Any = client.hgetall(TOTALS)
     return {name.decode(): int(value) for name, value in found.items()}
 
@@ -215,4 +233,5 @@ def _batch(entry_id: bytes, fields: dict[bytes, bytes] | None) -> Batch:
         events=int(fields[b"n"]),
         days=tuple(date.fromisoformat(day) for day in days.split(",")) if days else (),
         body=fields[b"b"],
+        counts=fields.get(b"c", b"").decode(),
     )

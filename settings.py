@@ -7,6 +7,7 @@ and a test keeps the two alike.
 
 from __future__ import annotations
 
+import re
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from marshmallow import validate
 
 #: The shortest retention: events wait and are late for some days.
 MIN_RETENTION_DAYS = 7
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,50}){0,4}")
 
 
 class SettingsError(ValueError):
@@ -68,6 +70,19 @@ class Settings:
         "bytes one request may have, packed or unpacked",
         min=4096,
         max=67_108_864,
+    )
+    sdk_max_event_bytes: int = _setting(
+        "SDK_MAX_EVENT_SIZE",
+        32_768,
+        "the same for events in the words of other systems' SDKs, which say more of themselves",
+        min=256,
+        max=1_048_576,
+    )
+    door_prefix: str = _setting(
+        "DOOR_PREFIX",
+        "/mr",
+        "a second, neutral path below which every ingestion path and the tracker answer too; "
+        "empty: none",
     )
     strict_types: bool = _setting(
         "ANALYTICS_STRICT_TYPES", False, "true: event types outside of the catalogue are rejected"
@@ -240,6 +255,11 @@ def read_settings(environ: dict[str, str] | None = None) -> Settings:
             f"got {settings.report_timezone!r}"
         ) from error
     _ = settings.retention_of_types
+    if not _PREFIX.fullmatch(settings.door_prefix):
+        raise SettingsError(
+            "DOOR_PREFIX must be empty or a path such as /mr, of letters, digits, . _ ~ and -, "
+            f"with no slash at its end, got {settings.door_prefix!r}"
+        )
     return settings
 
 

@@ -9,6 +9,7 @@ from flask import Request
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.authorization import read_authorization
 from app.errors import Problem
 from models.api_keys import AdminToken, hash_key, note_use, read_admin_token
 
@@ -48,7 +49,7 @@ def find_caller(
     The look-up has a connection of its own, given back before the view takes one: a view's
     transaction shall not hold what is written here.
     """
-    header = request.authorization
+    header = read_authorization(request)
     text = header.token if header is not None and header.type == "bearer" else None
     if not text:
         return Problem(

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
 from app.errors import Problem
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _ACCEPTED_TYPES = ("", "application/json", "text/plain", "application/octet-stream")
 _BOM = b"\xef\xbb\xbf"
 #: A gzip file may be several, one behind the other. More than these cost too much to look at.
 _MAX_MEMBERS = 100
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_ENCODINGS = "gzip, deflate, zstd"
+_WINDOW_LOG_MAX = zstd.DecompressionParameter.window_log_max
+#: What a body asks for in memory to be unpacked: RFC 8878 lets a reader refuse over 8 MB.
+_MAX_WINDOW_LOG = 23
+_GZIP = b"\x1f\x8b\x08"
 
 
 def check_content_type(request: Request) -> None:
@@ -28,25 +40,65 @@ def check_content_type(request: Request) -> None:
 
 
 def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """Read the body and unpack gzip or deflate; neither form may exceed `max_bytes`.
+    """Read the body and unpack what Content-Encoding says; neither form may exceed `max_bytes`.
 
     A byte order mark in front is left out (RFC 8259 lets a reader ignore it).
     """
+    data = _read(request, max_bytes=max_bytes)
+    return _decode(data, encoding=_encoding_of(request), max_bytes=max_bytes)
+
+
+def read_sdk_body(request: Request, *, max_bytes: int) -> bytes:
+    """Read the body as `read_body` does, but know gzip by its first bytes.
+
+    Beacons can send no header, and some SDKs and proxies leave out or keep a wrong one.
+    """
+    data = _read(request, max_bytes=max_bytes)
+    encoding = _encoding_of(request)
+    if data.startswith(_GZIP):
+        encoding = "gzip"
+    elif encoding in ("gzip", "x-gzip"):
+        encoding = "identity"
+    return _decode(data, encoding=encoding, max_bytes=max_bytes)
+
+
+def unpack_gzip(data: bytes, *, max_bytes: int) -> bytes:
+    """Unpack what begins as gzip does, and give anything else as it is. Raises Problem."""
+    encoding = "gzip" if data.startswith(_GZIP) else "identity"
+    return _decode(data, encoding=encoding, max_bytes=max_bytes)
+
+
+def _read(request: Request, *, max_bytes: int) -> bytes:
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
-    data = request.stream.read(max_bytes + 1)
+    try:
+        data = request.stream.read(max_bytes + 1)
+    except HTTPException:
+        raise
+    except Exception:
+        # Each server has errors of its own for a client that left, or whose chunks are none.
+        raise Problem(400, "bad_body", "the body was cut off, or cannot be read") from None
     if len(data) > max_bytes:
         raise _too_large(max_bytes)
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    return data
+
+
+def _encoding_of(request: Request) -> str:
+    return request.headers.get("Content-Encoding", "identity").strip().lower()
+
+
+def _decode(data: bytes, *, encoding: str, max_bytes: int) -> bytes:
     if encoding in ("", "identity"):
         return data.removeprefix(_BOM)
+    if encoding == "zstd":
+        return _unpack_zstd(data, max_bytes=max_bytes).removeprefix(_BOM)
     bits = _WINDOW_BITS.get(encoding)
     if bits is None:
         raise Problem(
             415,
             "unsupported_encoding",
-            f"Content-Encoding may be gzip, deflate or identity, not {encoding}",
-            headers={"Accept-Encoding": "gzip, deflate"},
+            f"Content-Encoding may be {_ENCODINGS} or identity, not {encoding}",
+            headers={"Accept-Encoding": _ENCODINGS},
         )
     return _unpack(data, bits=bits, max_bytes=max_bytes, encoding=encoding).removeprefix(_BOM)
 
@@ -66,6 +118,19 @@ def _unpack(data: bytes, *, bits: int, max_bytes: int, encoding: str) -> bytes:
             break
     if not unpacker.eof or data:
         raise Problem(400, "bad_encoding", f"the {encoding} body is cut off or has more behind it")
+    return text
+
+
+def _unpack_zstd(data: bytes, *, max_bytes: int) -> bytes:
+    unpacker = zstd.ZstdDecompressor(options={_WINDOW_LOG_MAX: _MAX_WINDOW_LOG})
+    try:
+        text = unpacker.decompress(data, max_length=max_bytes + 1)
+    except zstd.ZstdError as error:
+        raise Problem(400, "bad_encoding", f"the body is not zstd: {error}") from None
+    if len(text) > max_bytes:
+        raise _too_large(max_bytes)
+    if not unpacker.eof or unpacker.unused_data:
+        raise Problem(400, "bad_encoding", "the zstd body is cut off or has more behind it")
     return text
 
 

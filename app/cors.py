@@ -2,47 +2,67 @@
 
 The reading API has none: a browser on another site cannot read a report. Flask-CORS works on
 Flask's responses and never sees the lane in front of Flask, so these few headers stand here.
+
+The page's own origin is named, and never `*`: some SDKs, such as posthog-js for years, send with
+credentials, and browsers accept no `*` then. It gives nothing away, since no door reads a cookie.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
-_ORIGIN = "millrace.cors_origin"
+from werkzeug.wrappers import Response
+
+_DENIED = "millrace.cors_denied"
+#: Answers differ by it, those to no page too: a cache must not give one page another's.
+_VARY = ("Vary", "Origin")
+_WITH_CREDENTIALS = ("Access-Control-Allow-Credentials", "true")
 _EXPOSED = ("Access-Control-Expose-Headers", "Retry-After, X-Request-ID")
-_ANY = [("Access-Control-Allow-Origin", "*"), _EXPOSED]
 
-PREFLIGHT = [
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Allow-Methods", "POST"),
-    (
-        "Access-Control-Allow-Headers",
-        "Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-Client-ANON-ID, "
-        "X-Request-ID, X-Write-Key",
-    ),
-    # A day; browsers cut it to what they allow.
-    ("Access-Control-Max-Age", "86400"),
-    ("Allow", "OPTIONS, POST"),
-]
+_OUR_HEADERS = (
+    "Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-Client-ANON-ID, "
+    "X-Request-ID, X-Write-Key"
+)
+_NAMES_OF_HEADERS = re.compile(r"[A-Za-z0-9_-]+( *, *[A-Za-z0-9_-]+)*")
+_MAX_ASKED = 1000
 
 
-def allow_origin(environ: dict[str, Any], origin: str) -> None:
-    """Let only this origin read the answer: the write key names the pages it is for."""
-    environ[_ORIGIN] = origin
+def answer_preflight(environ: dict[str, Any], methods: Iterable[str]) -> Response:
+    """Tell a browser what it may send: the methods of the path, and any headers it asks for.
+
+    Other systems' SDKs send headers of their own, more of them in each version.
+    """
+    asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")
+    is_usual = len(asked) <= _MAX_ASKED and _NAMES_OF_HEADERS.fullmatch(asked) is not None
+    allowed = sorted(methods)
+    return Response(
+        status=204,
+        headers=[
+            ("Access-Control-Allow-Origin", environ.get("HTTP_ORIGIN", "*")),
+            _WITH_CREDENTIALS,
+            _VARY,
+            ("Access-Control-Allow-Methods", ", ".join(allowed)),
+            (
+                "Access-Control-Allow-Headers",
+                f"{_OUR_HEADERS}, {asked}" if is_usual else _OUR_HEADERS,
+            ),
+            # A day; browsers cut it to what they allow.
+            ("Access-Control-Max-Age", "86400"),
+            ("Allow", ", ".join(sorted([*allowed, "OPTIONS"]))),
+        ],
+    )
 
 
 def deny_origin(environ: dict[str, Any]) -> None:
     """Let no page read the answer: the write key is not for the page that sent it."""
-    environ[_ORIGIN] = None
+    environ[_DENIED] = True
 
 
 def cors_headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give the headers of an ingestion answer; none when no browser asks for them."""
-    if "HTTP_ORIGIN" not in environ:
-        return []
-    origin = environ.get(_ORIGIN, "*")
-    if origin == "*":
-        return _ANY
-    if origin is None:
-        return [("Vary", "Origin")]
-    return [("Access-Control-Allow-Origin", origin), ("Vary", "Origin"), _EXPOSED]
+    """Give the headers of an ingestion answer."""
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is None or _DENIED in environ:
+        return [_VARY]
+    return [("Access-Control-Allow-Origin", origin), _WITH_CREDENTIALS, _VARY, _EXPOSED]

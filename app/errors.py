@@ -94,27 +94,28 @@ def http_problem(error: HTTPException) -> Problem:
 
 def error_response(error: Exception) -> Response:
     """Answer any error of a view with a problem document."""
+    return problem_response(problem_of(error))
+
+
+def problem_of(error: Exception) -> Problem:
+    """Give any error as a problem, and log those that are not the client's."""
     match error:
         case Problem():
-            return problem_response(error)
+            return error
         case HTTPException():
-            return problem_response(http_problem(error))
+            return http_problem(error)
         case RecursionError():
-            return problem_response(Problem(400, "bad_request", "the body is nested too deeply"))
+            return Problem(400, "bad_request", "the body is nested too deeply")
         case OperationalError():
             log.error("database_unavailable", error=describe_error(error))
-            return problem_response(
-                Problem(
-                    503,
-                    "database_unavailable",
-                    "the database cannot be used now: please try again",
-                    headers={"Retry-After": "2"},
-                )
+            return Problem(
+                503,
+                "database_unavailable",
+                "the database cannot be used now: please try again",
+                headers={"Retry-After": "2"},
             )
     log.error("request_failed", error=describe_error(error))
-    return problem_response(
-        Problem(500, "internal_error", "something went wrong here; the log has the details")
-    )
+    return Problem(500, "internal_error", "something went wrong here; the log has the details")
 
 
 def register_errors(app: Flask) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from app.clock import now
 from app.errors import Problem
 from intake.rows import resolve_type
-from models.event_list import EQUAL, EventFilter
+from models.event_list import EQUAL, NONE, EventFilter
+from models.traffic import COUNTED, Traffic
 
 
 def read_filter(query: dict[str, Any]) -> EventFilter:
@@ -20,11 +21,16 @@ def read_filter(query: dict[str, Any]) -> EventFilter:
     if query["event_type"] is not None and not any(names):
         raise Problem(422, "no_event_type", "event_type must name at least one type")
     return EventFilter(
-        **{name: query[name] for name in EQUAL},
+        **{name: query[name] for name in (*EQUAL, "excluded")},
         event_types=tuple(dict.fromkeys(resolve_type(name)[0] for name in names if name)),
         since=since,
         until=until,
     )
+
+
+def excluded_by(traffic: Traffic) -> str | None:
+    """Give the filter of a traffic's events by why they are excluded."""
+    return NONE if traffic == COUNTED else None
 
 
 def read_span(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from flask import Flask
 
 import inbox
+from app import tracker
 from app.admin_tokens import LastUses
 from app.api import (
     cleanup,
@@ -26,9 +28,11 @@ from app.api import (
     training,
     users,
 )
+from app.astray import answer_not_found
 from app.auth import authorise_caller, check_views, identify_caller
 from app.bell import Bell
 from app.champion import ChampionHolder
+from app.clock_skew import ClockSkew
 from app.database import db
 from app.doors import activity, native
 from app.errors import refuse_nul, register_errors
@@ -44,6 +48,7 @@ from app.state import State
 from app.suppressed import SuppressedPeople
 from app.write_keys import WriteKeys
 from intake.deny import DenyList
+from intake.messages import MAX_MESSAGES
 from intake.rows import Rules
 from logs import configure_logs
 from models.database import engine_options, make_engine
@@ -100,14 +105,17 @@ def create_app(
     api = ProblemApi(app)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
+    if settings.door_prefix:
+        api.register_blueprint(tracker.blueprint, url_prefix=settings.door_prefix)
     register_errors(app)
+    app.register_error_handler(404, answer_not_found)
     watch_requests(app)
     app.before_request(refuse_nul)
     app.before_request(identify_caller)
     limit_requests(app, settings)
     app.before_request(authorise_caller)
     check_views(app)
-    lane = IngestionLane(app.wsgi_app, app.extensions["millrace"])
+    lane = IngestionLane(app.wsgi_app, app.extensions["millrace"], prefix=settings.door_prefix)
     app.wsgi_app = AnswerHeaders(lane, trusted_proxies=settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
@@ -120,6 +128,14 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
     # A read every few seconds is not worth a connection of each process.
     engine = make_engine(settings.sqlalchemy_url, application="snapshots", keep_connections=False)
     suppressed = SuppressedPeople(engine, secret_key=settings.secret_key)
+    rules = Rules(
+        max_event_bytes=settings.max_event_bytes,
+        max_batch_events=settings.max_batch_events,
+        retention_days=settings.open_days,
+        strict_types=settings.strict_types,
+        deny_list=DenyList.parse(settings.property_deny_list),
+        suppressed=suppressed,
+    )
     return State(
         settings=settings,
         redis=client,
@@ -131,13 +147,10 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
         champions=ChampionHolder(),
         suppressed=suppressed,
         daily_salt=DailySalt(client),
-        rules=Rules(
-            max_event_bytes=settings.max_event_bytes,
-            max_batch_events=settings.max_batch_events,
-            retention_days=settings.open_days,
-            strict_types=settings.strict_types,
-            deny_list=DenyList.parse(settings.property_deny_list),
-            suppressed=suppressed,
+        rules=rules,
+        sdk_rules=replace(
+            rules, max_event_bytes=settings.sdk_max_event_bytes, max_batch_events=MAX_MESSAGES
         ),
+        clock_skew=ClockSkew(client, secret=settings.secret_key),
         clock=clock,
     )

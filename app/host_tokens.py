@@ -6,6 +6,7 @@ import jwt
 from marshmallow import ValidationError
 from werkzeug.wrappers import Request
 
+from app.authorization import read_authorization
 from app.errors import Problem
 from intake.payload import check_payload
 
@@ -15,7 +16,7 @@ def read_jwt_user(request: Request, *, secret: str, algorithms: list[str]) -> st
 
     Raises Problem 401 for a token that is not valid. Without a secret set, tokens are ignored.
     """
-    header = request.authorization
+    header = read_authorization(request)
     if not secret or header is None or header.type != "bearer" or not header.token:
         return None
     try:

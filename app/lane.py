@@ -1,51 +1,97 @@
 """The fast lane: ingestion requests are answered before Flask makes its contexts for them.
 
-Routing and contexts cost Flask as much as judging some twenty events. The view of the same path
-runs the same function, and documents it.
+Routing and contexts cost Flask as much as judging some twenty events. Our own doors have a view of
+the same path too, which runs the same function and documents it; those of other systems' dialects
+are documented by these systems and answer here alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from app.cors import PREFLIGHT, cors_headers
-from app.doors import activity, native
-from app.errors import error_response
+from app.cors import answer_preflight, cors_headers
+from app.doors import (
+    activity,
+    cloudevents,
+    native,
+    posthog,
+    posthog_browser,
+    posthog_v1,
+    segment,
+    segment_settings,
+)
+from app.doors.routes import Doors, Routes
+from app.errors import Problem, error_response
 from app.state import State
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
-Door = Callable[[Request, State], Response]
 
-DOORS: dict[str, Door] = {
-    **dict.fromkeys(native.PATHS, native.answer_events),
-    **dict.fromkeys(activity.LOG_PATHS, activity.answer_log),
-    **dict.fromkeys(activity.BATCH_PATHS, activity.answer_log_batch),
-}
+ROUTES = Routes.of(
+    native.ROUTES,
+    activity.ROUTES,
+    segment.ROUTES,
+    segment_settings.ROUTES,
+    posthog.ROUTES,
+    posthog_v1.ROUTES,
+    posthog_browser.ROUTES,
+    cloudevents.ROUTES,
+)
+#: Answers only below DOOR_PREFIX.
+SHORT_ROUTES = Routes.of(native.SHORT_ROUTES)
+_SLASHES = re.compile("/{2,}")
 
 
 class IngestionLane:
-    """Answer POSTs to the doors and browsers that ask before; hand all else to the app behind."""
+    """Answer requests to the doors and browsers that ask before; hand all else to the app behind.
 
-    def __init__(self, behind: WsgiApp, state: State) -> None:
+    Each path answers as it is and below `prefix`, whose name is on no block list.
+    """
+
+    def __init__(self, behind: WsgiApp, state: State, *, prefix: str) -> None:
         self._behind = behind
         self._state = state
+        self._prefix = prefix
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        door = DOORS.get(environ["PATH_INFO"])
-        if door is None:
+        path = environ["PATH_INFO"]
+        if "//" in path:
+            # An SDK whose host was given with a slash at its end.
+            path = _SLASHES.sub("/", path)
+        doors = self._find(path)
+        if doors is None:
             return self._behind(environ, start_response)
+        environ["PATH_INFO"] = path
         method = environ["REQUEST_METHOD"]
-        if method == "OPTIONS":
-            return Response(status=204, headers=PREFLIGHT)(environ, start_response)
-        if method != "POST":
-            return self._behind(environ, start_response)
-        try:
-            response = door(Request(environ), self._state)
-        except Exception as error:
-            response = error_response(error)
-        response.headers.extend(cors_headers(environ))
+        if method == "OPTIONS" and method not in doors:
+            return answer_preflight(environ, doors)(environ, start_response)
+        response = self._answer(environ, doors, "GET" if method == "HEAD" else method)
+        if method != "OPTIONS":
+            response.headers.extend(cors_headers(environ))
         return response(environ, start_response)
+
+    def _find(self, path: str) -> Doors | None:
+        found = ROUTES.find(path)
+        if found is not None or not self._prefix or not path.startswith(self._prefix):
+            return found
+        rest = path[len(self._prefix) :]
+        return ROUTES.find(rest) or SHORT_ROUTES.find(rest)
+
+    def _answer(self, environ: dict[str, Any], doors: Doors, method: str) -> Response:
+        try:
+            door = doors.get(method)
+            if door is None:
+                allowed = ", ".join(sorted({*doors, "OPTIONS"}))
+                raise Problem(
+                    405,
+                    "method_not_allowed",
+                    f"programs send events here, by {' or '.join(sorted(doors))}: not by {method}",
+                    headers={"Allow": allowed},
+                )
+            return door(Request(environ), self._state)
+        except Exception as error:
+            return error_response(error)

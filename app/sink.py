@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 import inbox
 from app.bell import Bell
+from door_counts import DoorCounts, record
 
 log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class Sink:
         self._full = False
         self._away_until = float("-inf")
 
-    def put(self, body: bytes, *, events: int, days: Sequence[date]) -> None:
+    def put(self, body: bytes, *, events: int, days: Sequence[date], counts: DoorCounts) -> None:
         """Append a batch. When this returns it is accepted; raises SinkUnavailable if not."""
         now = self._clock()
         if now < self._away_until:
@@ -66,7 +67,7 @@ class Sink:
                 raise SinkUnavailable(
                     "inbox_full", "more has come in than was stored: please send it again", 5
                 )
-            inbox.put(self._client, body, events=events, days=days)
+            inbox.put(self._client, body, events=events, days=days, counts=counts.as_text())
         except RedisError as error:
             # An answer that came too late may have been a success: the client sends the events
             # again with the same ids, and they are counted once.
@@ -74,6 +75,18 @@ class Sink:
             log.error("inbox_unavailable", error=type(error).__name__)
             raise _away() from None
         self._bell.ring()
+
+    def count(self, counts: DoorCounts) -> None:
+        """Count a request of which nothing goes into the inbox; without Redis it is not counted."""
+        if not counts.received or self._clock() < self._away_until:
+            return
+        try:
+            record(self._client, [counts])
+        except RedisError as error:
+            self._away_until = self._clock() + self._away_s
+            log.error("inbox_unavailable", error=type(error).__name__)
+            return
+        log.info("events_rejected", door=counts.door, received=counts.received, **counts.as_log())
 
 
 def _away() -> SinkUnavailable:

@@ -12,7 +12,9 @@ from flask import current_app
 from app.admin_tokens import LastUses
 from app.bell import Bell
 from app.champion import ChampionHolder
+from app.clock_skew import ClockSkew
 from app.key_limits import KeyLimits
+from app.quarantine import QuarantineBudget
 from app.salts import DailySalt
 from app.shop_rates import ShopRates
 from app.sink import Sink
@@ -37,8 +39,12 @@ class State:
     suppressed: SuppressedPeople
     daily_salt: DailySalt
     rules: Rules
+    #: The same for messages of other systems' SDKs.
+    sdk_rules: Rules
+    clock_skew: ClockSkew
     clock: Callable[[], float] = field(default=time.time)
     shop_rates: ShopRates = field(default_factory=ShopRates)
+    quarantine: QuarantineBudget = field(default_factory=QuarantineBudget)
 
     def close(self) -> None:
         """Let the threads end and give the connections back; the app is not used any more."""

@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Request
 
-from app.cors import allow_origin, deny_origin
+from app.authorization import read_authorization
+from app.cors import deny_origin
 from app.errors import Problem
 from app.snapshot import Snapshot
 from models.api_keys import WriteKey, hash_key, is_same_hash, read_write_keys
@@ -71,25 +72,35 @@ def read_write_key(request: Request) -> str | None:
     header = request.headers.get("X-Write-Key")
     if header:
         return header
-    if request.authorization is not None and request.authorization.type == "basic":
-        return request.authorization.username
+    found = read_authorization(request)
+    if found is not None and found.type == "basic":
+        return found.username
     return request.args.get("writeKey")
 
 
+def read_bearer(request: Request) -> str | None:
+    """Find a Bearer token, where some senders put their write key."""
+    found = read_authorization(request)
+    return found.token if found is not None and found.type == "bearer" else None
+
+
 def check_write_key(
-    request: Request, keys: WriteKeys, *, required: bool, now_ms: int
+    request: Request, keys: WriteKeys, *, key: str | None, required: bool, now_ms: int
 ) -> WriteKey | None:
-    """Give the request's write key, None without one. Raises Problem.
+    """Give what is known of a request's write key, None without one. Raises Problem.
 
     A browser says which page a request comes from; a key may be for some pages only.
     """
-    text = read_write_key(request)
-    if text is None:
+    if key is None:
         if required:
-            raise Problem(401, "key_required", "send a write key: X-Write-Key: wk_…")
+            raise Problem(
+                401,
+                "key_required",
+                "no write key came: send X-Write-Key: wk_…, or give it to your SDK",
+            )
         return None
     try:
-        key = keys.find(text)
+        found = keys.find(key)
     except KeysNotLoadedError:
         raise Problem(
             503,
@@ -97,13 +108,13 @@ def check_write_key(
             "write keys cannot be checked yet: please try again",
             headers={"Retry-After": "2"},
         ) from None
-    if key is None:
+    if found is None:
         raise Problem(401, "invalid_key", "this write key is not known or was revoked")
-    if key.expires_ms is not None and key.expires_ms <= now_ms:
+    if found.expires_ms is not None and found.expires_ms <= now_ms:
         raise Problem(401, "key_expired", "this write key has expired")
-    if key.allowed_origins:
-        _check_origin(request, key.allowed_origins)
-    return key
+    if found.allowed_origins:
+        _check_origin(request, found.allowed_origins)
+    return found
 
 
 def _check_origin(request: Request, allowed: frozenset[str]) -> None:
@@ -115,4 +126,3 @@ def _check_origin(request: Request, allowed: frozenset[str]) -> None:
         raise Problem(
             403, "origin_not_allowed", f"this write key is not for pages of {origin[:200]!r}"
         )
-    allow_origin(request.environ, origin)

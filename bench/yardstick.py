@@ -68,6 +68,7 @@ def encode_rows(bodies: Sequence[bytes], *, sender: Sender, rules: Rules) -> byt
     """Write the rows that the door would make of these bodies as COPY's text."""
     shared = {
         "received_at": format_ms(sender.received_ms),
+        "sent_at": None if sender.sent_ms is None else format_ms(sender.sent_ms),
         "key_id": sender.key_id,
         "ip_address": sender.ip_address,
         "user_agent": sender.user_agent,

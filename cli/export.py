@@ -42,6 +42,7 @@ _FILTERS = (
     click.option("--event-category", help="Events of this category."),
     click.option("--entity-type", help="Events about this kind of thing."),
     click.option("--entity-id", help="Events about the thing with this id; with --entity-type."),
+    click.option("--excluded", help="Events excluded for this reason; none or any, as it says."),
     click.option("--date", type=_DAY, help="One day of REPORT_TIMEZONE."),
     click.option("--date-from", type=_DAY, help="First day."),
     click.option("--date-to", type=_DAY, help="The day after the last."),

@@ -4,42 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
-from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, Self
 
 import click
 
-from app.visitor import anonymise_address
+from cli.import_files import (
+    FORMATS,
+    STDIN,
+    find_files,
+    format_of,
+    opened,
+    read_records,
+    table_of,
+)
+from cli.import_policy import make_policy, read_sender
 from cli.installation import installation
 from cli.progress import progress_bar
 from cli.words import counted
 from datasets.dataset import DatasetError
-from datasets.event_files import read_csv, read_ndjson, unpacked
 from datasets.event_mapping import EventMapping, read_event_mapping
-from intake.deny import DenyList
-from intake.rows import RETENTION_MARGIN_DAYS, Rules, Sender
-from settings import Settings
-from tasks.import_events import BATCH, Importer, Names, Policy, Rejection, Report
+from datasets.histories.history import PRODUCTS, History
+from intake.moment import MomentError, format_ms, read_moment_ms
+from intake.rows import RETENTION_MARGIN_DAYS, Rules
+from tasks.import_events import BATCH, Importer, Names, Rejection, Report
 
 SHOWN = 20
-_NDJSON = (".ndjson", ".jsonl", ".json")
-_CSV = (".csv", ".tsv", ".txt")
 MAX_NAME = 100
-#: What a row says beyond what a client sends: an export has names for each column, and times.
-ROW_BYTES = 4096
 
 
 @click.command(
-    epilog="Example: ./millrace import events old.csv.gz --map buyer=user_id --map at=occurred_at"
+    epilog="Examples: ./millrace import events --from segment archive/; ./millrace import events "
+    "old.csv.gz --map buyer=user_id --map at=occurred_at"
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.option(
+    "--from",
+    "product",
+    type=click.Choice(PRODUCTS),
+    help="The files are an export of this product (docs/moving.md).",
+)
+@click.option(
+    "--key", "key_id", help="The id of the write key that sends from now on, as `keys list` has it."
+)
+@click.option(
+    "--until", help="Leave out what happened then or later, such as 2026-03-01T00:00:00Z."
+)
 @click.option(
     "--map",
     "pairs",
@@ -54,7 +67,7 @@ ROW_BYTES = 4096
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["csv", "ndjson"]),
+    type=click.Choice(FORMATS),
     help="What the files are; without it, their names tell.",
 )
 @click.option(
@@ -67,6 +80,9 @@ ROW_BYTES = 4096
 @click.option("--dry-run", is_flag=True, help="Judge the rows, store nothing.")
 def events(
     files: tuple[str, ...],
+    product: str | None,
+    key_id: str | None,
+    until: str | None,
     pairs: tuple[str, ...],
     mapping: Path | None,
     format_: str | None,
@@ -74,33 +90,41 @@ def events(
     report: Path | None,
     dry_run: bool,
 ) -> None:
-    """Store the events of CSV or NDJSON files, which gzip may have packed; - is standard input.
+    """Store the events of CSV, NDJSON or Parquet files, or of directories; - is standard input.
 
-    The same file again stores nothing twice, also after an import that was cut off.
+    gzip may have packed them. The same file again stores nothing twice, also after an import that
+    was cut off.
     """
+    if product and (pairs or mapping):
+        raise click.UsageError("--from says what the columns are: leave out --map and --mapping")
     try:
         chosen = (read_event_mapping(mapping) if mapping else EventMapping()).with_pairs(pairs)
     except DatasetError as error:
         raise click.ClickException(str(error)) from error
-    names = Names(name[:MAX_NAME]) if name else None
+    until_ms = _read_until(until)
+    names = Names(name[:MAX_NAME]) if name and not product else None
     with installation() as (settings, engine), _Rejections(report) as rejections:
-        policy, totals = _policy(settings), Report()
+        sender = read_sender(engine, key_id)
+        policy, totals = make_policy(settings, sender, is_of_sdks=product is not None), Report()
         try:
-            for file in files:
+            for file, called in find_files(files):
                 importer = Importer(
                     engine=engine,
                     policy=policy,
-                    mapping=chosen,
-                    names=names or Names(_source_of(file)),
+                    mapping=History(product, table_of(file)) if product else chosen,
+                    names=names or Names(_source_of(called, product, name)),
                     reject=partial(rejections.add, file),
                     dry_run=dry_run,
+                    until_ms=until_ms,
                     report=totals,
                 )
-                _import(importer, file, format_ or _format_of(file))
+                default = "ndjson" if product else None
+                _import(importer, file, format_ or format_of(file, default=default))
         finally:
             # Also of an import that broke off: what is stored is stored.
-            _print_report(totals, rejections, policy.rules, dry_run=dry_run)
-    if totals.rejected and not (totals.stored.stored or totals.stored.duplicate):
+            _print_report(totals, rejections, policy.rules, until_ms, dry_run=dry_run)
+    known = totals.stored.duplicate + totals.stored.conflicting
+    if totals.rejected and not (totals.stored.stored or known):
         raise click.ClickException("no row could be imported")
 
 
@@ -137,59 +161,28 @@ class _Rejections:
 
 def _import(importer: Importer, file: str, format_: str) -> None:
     try:
-        unit = "rows" if file == "-" else "bytes"
-        with _opened(file) as (opened, size), progress_bar("importing", size, unit=unit) as bar:
-            content = unpacked(opened)
-            if format_ == "csv":
-                mapping = importer.mapping
-                delimiter = "\t" if ".tsv" in Path(file).suffixes else mapping.delimiter
-                records = read_csv(
-                    content,
-                    encoding=mapping.encoding,
-                    delimiter=delimiter,
-                    needed=mapping.needed(),
-                )
-            else:
-                records = read_ndjson(content)
+        unit = "rows" if file == STDIN else "bytes"
+        with opened(file) as (content, size), progress_bar("importing", size, unit=unit) as bar:
+            records = read_records(content, file, format_=format_, mapping=importer.mapping)
             while part := list(islice(records, BATCH)):
                 importer.take(part, from_text=format_ == "csv")
-                bar.set(importer.report.read if size is None else opened.tell())
+                bar.set(importer.report.read if size is None else content.tell())
     except OSError as error:
         raise click.ClickException(f"{file} cannot be read: {error.strerror or error}") from error
     except DatasetError as error:
         raise click.ClickException(f"{file}: {error}") from error
 
 
-@contextlib.contextmanager
-def _opened(file: str) -> Iterator[tuple[BufferedReader, int | None]]:
-    """Open a file, and say how long it is, when that can be known."""
-    if file == "-":
-        yield cast(BufferedReader, sys.stdin.buffer), None
-        return
-    with Path(file).open("rb") as opened:
-        yield opened, Path(file).stat().st_size
+def _read_until(text: str | None) -> int | None:
+    try:
+        return None if text is None else read_moment_ms(text)
+    except MomentError as error:
+        raise click.BadParameter(str(error), param_hint="--until") from None
 
 
-def _policy(settings: Settings) -> Policy:
-    rules = Rules(
-        max_event_bytes=settings.max_event_bytes + ROW_BYTES,
-        max_batch_events=BATCH,
-        retention_days=settings.open_days,
-        strict_types=settings.strict_types,
-        deny_list=DenyList.parse(settings.property_deny_list),
-    )
-    # The salt of the day on which an address was seen is forgotten.
-    mode = "off" if settings.ip_mode == "hashed" else settings.ip_mode
-    return Policy(
-        rules=rules,
-        sender=Sender(received_ms=int(datetime.now(UTC).timestamp() * 1000)),
-        zone=settings.report_timezone,
-        secret_key=settings.secret_key,
-        keep_address=partial(anonymise_address, mode=mode),
-    )
-
-
-def _print_report(totals: Report, rejections: _Rejections, rules: Rules, *, dry_run: bool) -> None:
+def _print_report(
+    totals: Report, rejections: _Rejections, rules: Rules, until_ms: int | None, *, dry_run: bool
+) -> None:
     stored, rejected = totals.stored, totals.rejected
     word = "would store" if dry_run else "stored"
     print(
@@ -197,13 +190,15 @@ def _print_report(totals: Report, rejections: _Rejections, rules: Rules, *, dry_
         f"duplicate {stored.duplicate:,}, rejected {rejected.total():,}"
     )
     notes = {
-        "with the id of another event": stored.conflicting,
+        "stored before with other contents, and left as they were": stored.conflicting,
         "of people who have opted out or were erased": stored.refused,
         "kept as dead letters, most likely of days that a purge has sealed": stored.dead,
     }
     for note, count in notes.items():
         if count:
             print(f"  {count:,} {note}")
+    if totals.later and until_ms is not None:
+        print(f"  {totals.later:,} left out, of {format_ms(until_ms)} and later")
     for reason, count in rejected.most_common():
         print(f"  rejected {reason}: {count:,}")
     for line in rejections.first:
@@ -216,14 +211,6 @@ def _print_report(totals: Report, rejections: _Rejections, rules: Rules, *, dry_
         )
 
 
-def _source_of(file: str) -> str:
-    return Path(file).name.removesuffix(".gz")[:MAX_NAME]
-
-
-def _format_of(file: str) -> str:
-    suffix = Path(file.removesuffix(".gz")).suffix.lower()
-    if suffix in _NDJSON:
-        return "ndjson"
-    if suffix in _CSV:
-        return "csv"
-    raise click.UsageError(f"the name {file!r} does not say what it holds: give --format")
+def _source_of(called: str, product: str | None, name: str | None) -> str:
+    """Name the source of rows without ids: a product is one, however its export was parted."""
+    return (name or product or called.removesuffix(".gz"))[-MAX_NAME:]

@@ -119,6 +119,8 @@ def _print_purged(done: retention.Purged) -> None:
     print(f"{word} {counted(done.events, 'event')}{before}{whole}")
     for kind, events in done.by_type.most_common():
         print(f"  {kind}: {events:,}")
+    if done.dead_letters:
+        print(f"{word} {counted(done.dead_letters, 'dead letter')}")
     if done.dry_run:
         for name, counts in done.by_partition.items():
             listed = ", ".join(f"{kind} {events:,}" for kind, events in counts.most_common())

@@ -48,7 +48,7 @@ def list_keys(everything: bool, as_json: bool) -> None:
     table = Table("id", "kind", "name", "status", "scopes or source", "expires", "last used")
     for row in shown:
         scopes = "all" if set(row.scopes) == set(ADMIN_SCOPES) else ", ".join(row.scopes)
-        rights = scopes if row.kind == ADMIN else row.source or ""
+        rights = scopes if row.kind == ADMIN else _describe_write_key(row)
         used = _short(row.last_used_at) if row.kind == ADMIN else ""
         status = row.status_at(now)
         table.add_row(row.key_id, row.kind, row.name, status, rights, _short(row.expires_at), used)
@@ -87,12 +87,26 @@ def list_keys(everything: bool, as_json: bool) -> None:
     help="Events a minute that a write key may send; without it, any number.",
 )
 @click.option(
+    "--test",
+    is_flag=True,
+    help="Reports leave out the events of this write key: they are excluded as `test`.",
+)
+@click.option(
+    "--key",
+    help="A write key that clients send already: 8 to 200 characters of ASCII without spaces. It "
+    "is as public as it was.",
+)
+@click.option(
     "--expires", "expires_at", type=_MOMENT, help="When it ends, in UTC; without it, never."
 )
 @_DRY_RUN
 @_JSON
 def create(dry_run: bool, as_json: bool, expires_at: datetime | None, **given: Any) -> None:
-    """Make a key and show it: it cannot be read again."""
+    """Make a key and show it: it cannot be read again.
+
+    With --key nothing is drawn: a text that SDKs ship with already is a write key from now on. Who
+    knows it can send events, as before; only a key that was drawn here was never anywhere else.
+    """
     now = _now()
     fields = _check(given)
     fields["expires_at"] = expires_at and expires_at.replace(tzinfo=UTC)
@@ -102,7 +116,7 @@ def create(dry_run: bool, as_json: bool, expires_at: datetime | None, **given: A
         with _refusals():
             row, key = issue_key(session, now=now, **fields)
         _finish(session, dry_run)
-    _show_new(row, key, now, as_json=as_json, dry_run=dry_run)
+    _show_new(row, key, now, as_json=as_json, dry_run=dry_run, given=given["key"] is not None)
 
 
 @keys.command(epilog="Example: ./millrace keys rotate 1f0c52aa --grace 24")
@@ -194,7 +208,9 @@ def _finish(session: Session, dry_run: bool) -> None:
         session.commit()
 
 
-def _show_new(row: ApiKey, key: str, now: datetime, *, as_json: bool, dry_run: bool) -> None:
+def _show_new(
+    row: ApiKey, key: str, now: datetime, *, as_json: bool, dry_run: bool, given: bool = False
+) -> None:
     if as_json:
         shown = {} if dry_run else {"key": key}
         click.echo(json.dumps({**_describe(row, now), **shown}, indent=2))
@@ -202,13 +218,17 @@ def _show_new(row: ApiKey, key: str, now: datetime, *, as_json: bool, dry_run: b
         click.echo(f"would make {_call(row)} {row.name!r}")
     else:
         click.echo(f"made {_call(row)} {row.key_id} ({row.name})")
-        click.echo(f"{key}   shown only now")
+        click.echo(f"{key}   {'as public as it was' if given else 'shown only now'}")
 
 
 def _describe(row: ApiKey, now: datetime) -> dict[str, Any]:
     columns = {column.key: getattr(row, column.key) for column in ApiKey.__mapper__.column_attrs}
     described: dict[str, Any] = KeyAnswer().dump({**columns, "status": row.status_at(now)})
     return described
+
+
+def _describe_write_key(row: ApiKey) -> str:
+    return ", ".join(filter(None, [row.source, "test" if row.test else None]))
 
 
 def _call(row: ApiKey) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
+#: A package of its own, with settings of its own.
+CLIENT = "clients/python"
 LISTS = ("requirements", "requirements-embedded", "requirements-dev")
 HEADER = "# Written by `./millrace lock` from {name}.in: change that file, not this one.\n"
 
@@ -25,9 +27,10 @@ def lint(fix: bool, audit: bool) -> int:
     """Check style (ruff), types (mypy) and layers (import-linter)."""
     python = (sys.executable, "-m")
     checks: list[tuple[str, ...]] = [
-        (*python, "ruff", "check", *(["--fix"] if fix else [])),
-        (*python, "ruff", "format", *([] if fix else ["--check"])),
+        (*python, "ruff", "check", *(["--fix"] if fix else []), ".", CLIENT),
+        (*python, "ruff", "format", *([] if fix else ["--check"]), ".", CLIENT),
         (*python, "mypy"),
+        (*python, "mypy", "--config-file", f"{CLIENT}/pyproject.toml", f"{CLIENT}/src"),
         (str(Path(sys.executable).with_name("lint-imports")),),
     ]
     if audit:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
+SUITES_APART = ("faults", "conformance")
 
 
 def usable_cores() -> int:
@@ -25,13 +26,18 @@ def usable_cores() -> int:
 )
 @click.option("--faults", is_flag=True, help="Kill processes under load instead (minutes).")
 @click.option(
+    "--conformance", is_flag=True, help="Let the released SDKs send instead (needs registries)."
+)
+@click.option(
     "--jobs", default=min(4, usable_cores()), show_default=True, help="Processes to test in."
 )
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def test(faults: bool, jobs: int, pytest_arguments: tuple[str, ...]) -> int:
+def test(faults: bool, conformance: bool, jobs: int, pytest_arguments: tuple[str, ...]) -> int:
     """Run the tests; the servers they need are started from the wheels."""
-    command = [sys.executable, "-m", "pytest", *selection(faults, pytest_arguments)]
-    if jobs > 1 and not faults:
+    apart = "faults" if faults else "conformance" if conformance else None
+    command = [sys.executable, "-m", "pytest", *selection(apart, pytest_arguments)]
+    # Suites of their own have one running Millrace, not one a process.
+    if jobs > 1 and not apart:
         # Work is handed out by file, so that one file's servers are started once.
         command += ["-n", str(jobs), "--dist", "loadfile"]
     command += pytest_arguments
@@ -39,8 +45,13 @@ def test(faults: bool, jobs: int, pytest_arguments: tuple[str, ...]) -> int:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
-def selection(faults: bool, arguments: tuple[str, ...]) -> list[str]:
-    """Give pytest what to collect, unless the person has named files."""
+def selection(apart: str | None, arguments: tuple[str, ...]) -> list[str]:
+    """Give pytest what to collect, unless the person has named files.
+
+    `apart` names a suite that runs by itself only.
+    """
     if any((ROOT / word.split("::")[0]).exists() for word in arguments if not word.startswith("-")):
         return []
-    return ["tests/faults"] if faults else ["tests", "--ignore=tests/faults"]
+    if apart:
+        return [f"tests/{apart}"]
+    return ["tests", *(f"--ignore=tests/{suite}" for suite in SUITES_APART)]

@@ -140,10 +140,11 @@ def read_event_mapping(path: Path) -> EventMapping:
 def restore_exported(row: dict[str, Any]) -> dict[str, Any]:
     """Give a row of an export the names of the contract, and its texts as they were stored.
 
-    When it came is not taken over: it comes again.
+    When it was sent and came is not taken over: it comes again.
     """
     fields = {_EXPORTED.get(name, name): value for name, value in row.items()}
-    fields.pop("received_at", None)
+    for name in ("received_at", "sent_at"):
+        fields.pop(name, None)
     return fields
 
 

@@ -1,12 +1,21 @@
-"""Part a list of events by its brackets, where an event is nested too deeply to be read."""
+"""Go by the brackets of JSON, where a part of it is nested too deeply to be read."""
 
 from __future__ import annotations
 
 import re
 
+from intake.payload import MAX_DEPTH
+
 #: Longer bodies are refused as a whole: looking at each bracket takes its time.
 LONGEST_BYTES = 1_048_576
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+#: Twice as deep as what is accepted.
+_DEEP = 2 * MAX_DEPTH
+_MAX_TOKENS = 1_000_000
+# A text without an end is one all the same: else each quotation mark within it would be tried as
+# the beginning of another.
+_TEXT = rb'"(?:[^"\\]++|\\.)*+"?+'
+_TOKENS = re.compile(_TEXT + rb"|[\[\]{},]", re.DOTALL)
+_BRACKETS = re.compile(_TEXT + rb"|[\[\]{}]", re.DOTALL)
 
 
 def split_by_brackets(body: bytes) -> list[bytes] | None:
@@ -36,3 +45,27 @@ def split_by_brackets(body: bytes) -> list[bytes] | None:
         elif depth == 1:
             key = text
     return None
+
+
+def cut_deep_values(body: bytes) -> bytes:
+    """Put null in the place of each value that is nested more deeply than any event may be.
+
+    What is left of it is still nested too deeply to be accepted. A body of mere brackets stays as
+    it is: looking at each takes its time.
+    """
+    kept: list[bytes] = []
+    depth, start = 0, 0
+    for number, token in enumerate(_BRACKETS.finditer(body)):
+        if number == _MAX_TOKENS:
+            return body
+        text = token[0]
+        if text in (b"[", b"{"):
+            depth += 1
+            if depth == _DEEP:
+                kept.append(body[start : token.start()])
+        elif text in (b"]", b"}"):
+            if depth == _DEEP:
+                kept.append(b"null")
+                start = token.end()
+            depth -= 1
+    return b"".join([*kept, body[start:]])

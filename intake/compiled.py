@@ -10,7 +10,7 @@ import types
 from typing import Annotated, Any
 
 import msgspec
-from marshmallow import fields, validate
+from marshmallow import INCLUDE, fields, validate
 from msgspec import Meta, Raw
 
 from intake.contract import (
@@ -25,11 +25,13 @@ from intake.contract import (
     Name,
     Payload,
 )
-from intake.payload import MAX_RAW_BYTES, is_plain, is_within_bounds
+from intake.payload import MAX_KEYS, MAX_RAW_BYTES, is_plain, is_within_bounds
 from intake.rows import Row
 
 # Larger numbers are floats to the decoder that reads for the contract, and no ids.
 _WHOLE = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+#: An item as most are: flat. It may have fields of the client's own.
+_ITEM = dict[str, str | _WHOLE | float | bool | None]
 
 
 def _range(field: fields.Field[Any]) -> Meta:
@@ -77,7 +79,10 @@ def _struct(
     synonyms: tuple[str, ...] = (),
     bases: tuple[type[msgspec.Struct], ...] = (),
 ) -> Any:
-    """Build a struct with the fields of a schema; a field it does not name is refused."""
+    """Build a struct with the fields of a schema.
+
+    A field that the schema does not name is refused, unless the schema takes any.
+    """
     declared = schema._declared_fields
     kinds = {key: _type_of(field, item, loose=loose) for key, field in declared.items()}
     kinds |= {synonym: kinds[FIELD_SYNONYMS[synonym]] for synonym in synonyms}
@@ -85,14 +90,18 @@ def _struct(
     members: list[Any] = [(key, kinds[key]) for key in kinds if key in required]
     members += [(key, _optional(kinds[key]), None) for key in kinds if key not in required]
     return msgspec.defstruct(
-        name, members, bases=bases, forbid_unknown_fields=True, omit_defaults=True, gc=False
+        name,
+        members,
+        bases=bases,
+        forbid_unknown_fields=schema.Meta.unknown != INCLUDE,
+        omit_defaults=True,
+        gc=False,
     )
 
 
 def _event_struct(*, loose: bool) -> Any:
-    item = _struct("FastItem", ItemSchema, loose=loose)
     return _struct(
-        "FastEvent", EventSchema, loose=loose, item=item, synonyms=FAST_SYNONYMS, bases=(Row,)
+        "FastEvent", EventSchema, loose=loose, item=_ITEM, synonyms=FAST_SYNONYMS, bases=(Row,)
     )
 
 
@@ -104,6 +113,7 @@ _BRACE, _NULL = ord("{"), ord("n")
 _StrictEvent = _event_struct(loose=False)
 _read_strictly = msgspec.json.Decoder(_StrictEvent).decode
 _read_loosely = msgspec.json.Decoder(_event_struct(loose=True)).decode
+_FastItem = _struct("FastItem", ItemSchema, loose=True)
 _EventList: Any = types.GenericAlias(list, _StrictEvent)
 _FastRequest: Any = msgspec.defstruct("FastRequest", [("events", _EventList)], gc=False)
 _read_all = msgspec.json.Decoder(_FastRequest).decode
@@ -151,6 +161,10 @@ def read_all_fast(body: bytes, *, longest: int) -> list[Any] | None:
 
 def _settle(event: Any, *, is_short: bool) -> Any | None:
     """Put what stands under other names into its place; None when only the contract can judge."""
+    if event.original_at is not None or event.clock is not None:
+        return None
+    if event.items is not None and not all(map(_settle_item, event.items)):
+        return None
     if event.timestamp is not None:
         if event.occurred_at is not None:
             return None
@@ -186,10 +200,22 @@ def _read_otherwise(raw: bytes) -> Any | None:
         return None
     for name in _IDENTIFIERS:
         setattr(event, name, _as_text(getattr(event, name)))
-    for item in event.items or ():
-        item.product_id = _as_text(item.product_id)
     event.items = event.items or None
     return event
+
+
+def _settle_item(item: dict[str, Any]) -> bool:
+    """Make the fields that the contract names what it makes of them; False: it must judge."""
+    if len(item) > MAX_KEYS:
+        return False
+    try:
+        named = msgspec.convert(item, _FastItem)
+    except msgspec.ValidationError:
+        return False
+    item["product_id"] = _as_text(named.product_id)
+    if named.value is not None:
+        item["value"] = named.value
+    return True
 
 
 def _as_text(value: str | int | None) -> str | None:

@@ -154,6 +154,10 @@ class EventSchema(Schema):
     context = Payload(allow_none=True)
     duration_ms = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, MAX_INT))
     occurred_at = Moment(allow_none=True, metadata={"description": "when it happened"})
+    excluded = Name(
+        allow_none=True,
+        metadata={"description": "why reports leave the event out, such as test or staff"},
+    )
 
     @pre_load
     def _gather(self, data: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 #: Numbers from here on are milliseconds: in seconds they would be the year 5138.
 _MILLISECONDS_FROM = 100_000_000_000
-_MAX_MS = 253_402_300_799_000  # the end of the year 9999
+#: The last second that can be written, that of the year 9999; a text with an offset may lie later.
+MAX_MS = 253_402_300_799_000
 
 
 class MomentError(ValueError):
@@ -30,7 +31,7 @@ def read_moment_ms(value: str | int | float) -> int:
             moment = moment.replace(tzinfo=UTC)
         ms = round(moment.timestamp() * 1000)
     else:
-        if value != value or abs(value) > _MAX_MS:
+        if value != value or abs(value) > MAX_MS:
             raise MomentError("Must be a Unix time in seconds or milliseconds.")
         ms = round(value if abs(value) >= _MILLISECONDS_FROM else value * 1000)
     if ms < 1:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -16,7 +16,7 @@ from msgspec import Raw
 from intake.brackets import split_by_brackets
 from intake.compiled import read_all_fast, read_fast
 from intake.contract import load_event, messages_of
-from intake.moment import format_ms
+from intake.moment import MAX_MS, MomentError, format_ms, read_moment_ms
 from intake.payload import MAX_DEPTH
 from intake.rows import BatchBody, Rejected, Row, Rules, Sender, days_of, make_row
 
@@ -30,13 +30,35 @@ class BodyError(ValueError):
         self.detail = detail
 
 
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A message that was not accepted, the event that was made of it, if any, and the verdict."""
+
+    message: Any
+    event: dict[str, Any] | None
+    reason: str
+    detail: str
+
+
+#: The address and the User-Agent that an event names as those of its person.
+Origin = tuple[str | None, str | None]
+
+
 @dataclass(slots=True)
 class Reading:
-    """What was read: the accepted rows, and for each event of the request its verdict."""
+    """What was read: the accepted rows, and for each event of the request its verdict.
+
+    `received` is how many events the request held. `rejects` are what the sender is not told of,
+    and `origins` what the accepted events of a dialect say of where they come from.
+    """
 
     single: bool
+    sender: Sender
+    received: int = 0
     rows: list[Row] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    origins: set[Origin] = field(default_factory=set)
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
@@ -53,25 +75,43 @@ class _Envelope(msgspec.Struct, gc=False):
     events: Any = msgspec.UNSET
 
 
+_NOT_SAID = Raw(b"null")
+
+
 class _Events(msgspec.Struct, gc=False):
     events: list[Raw]
+    sent_at: Raw = _NOT_SAID
+
+
+class _Actor(msgspec.Struct, gc=False):
+    anonymous_id: str | None = None
+    user_id: str | None = None
+
+
+#: Tells by how many milliseconds a sender's clock is behind ours: of a device, when it sent.
+SkewOf = Callable[[str | None, int], int]
 
 
 _encode = msgspec.json.Encoder().encode
 _read_envelope = msgspec.json.Decoder(_Events).decode
+_read_actor = msgspec.json.Decoder(_Actor).decode
+_read_moment = msgspec.json.Decoder(str | int | float).decode
 
 
-def read_request(body: bytes, *, sender: Sender, rules: Rules) -> Reading:
+def read_request(
+    body: bytes, *, sender: Sender, rules: Rules, skew_of: SkewOf | None = None
+) -> Reading:
     """Read the events of a request body and judge each one by itself.
 
-    The body is one event or an object whose `events` is a list of them. One bad event does not
-    hurt the others. Raises BodyError when the body as a whole cannot be read.
+    The body is one event or an object whose `events` is a list of them; it may say by the
+    sender's clock when it was `sent_at`. One bad event does not hurt the others. Raises BodyError
+    when the body as a whole cannot be read.
     """
     try:
         body.decode()
     except UnicodeDecodeError as error:
         raise BodyError("not_utf8", f"the body is not UTF-8 (byte {error.start})") from None
-    events, single = _split(body)
+    events, single, sent_at = _split(body)
     if not events:
         raise BodyError("empty", "events must hold at least one event")
     if len(events) > rules.max_batch_events:
@@ -80,72 +120,129 @@ def read_request(body: bytes, *, sender: Sender, rules: Rules) -> Reading:
             f"a request may carry {rules.max_batch_events} events, got {len(events)}: "
             "send them in parts",
         )
-    reading = Reading(single=single)
+    if sent_at is not None:
+        device = _read_device(events[0]) or sender.anonymous_id or sender.user_id
+        sender = note_sent(sender, sent_at, device=device, skew_of=skew_of)
+    reading = Reading(single=single, sender=sender, received=len(events))
     # Either the events as they were read together, or their texts, to be read one by one.
     for index, event in enumerate(_read_together(body, events, single, rules) or events):
         try:
             if isinstance(event, Row):
                 row = make_row(event, sender=sender, rules=rules, index=index)
             else:
-                row = _read_one(event, sender=sender, rules=rules, index=index)
+                row = read_event(event, sender=sender, rules=rules, index=index)
         except Rejected as verdict:
-            reading.results.append(_rejection(index, verdict))
+            reading.results.append(rejection(index, verdict))
             continue
         reading.rows.append(row)
         reading.results.append({"index": index, "event_id": row.event_id, "status": "ok"})
     return reading
 
 
-def encode_batch(rows: Iterable[Row], *, sender: Sender) -> bytes:
-    """Write rows as the JSON of one inbox entry."""
+def note_sent(
+    sender: Sender, sent_at: Any, *, device: str | None, skew_of: SkewOf | None
+) -> Sender:
+    """Add when a request was sent, by the clock of the device, and how wrong that clock is.
+
+    What is no moment is left out: it says nothing of the events.
+    """
+    if isinstance(sent_at, bool) or not isinstance(sent_at, str | int | float):
+        return sender
+    try:
+        sent_ms = read_moment_ms(sent_at)
+    except MomentError:
+        return sender
+    if sent_ms > MAX_MS:
+        return sender
+    skew_ms = 0 if skew_of is None else skew_of(device, sent_ms)
+    return replace(sender, sent_ms=sent_ms, skew_ms=skew_ms)
+
+
+def encode_batch(
+    rows: Iterable[Row],
+    *,
+    sender: Sender,
+    letters: Sequence[Any] = (),
+    dialect: str | None = None,
+    path: str | None = None,
+) -> bytes:
+    """Write rows as the JSON of one inbox entry, and beside them rejected messages to be kept.
+
+    Of these are `dialect` and `path`: with them a message can be read again.
+    """
     return _encode(
         BatchBody(
             received_at=format_ms(sender.received_ms),
             events=list(rows),
+            sent_at=None if sender.sent_ms is None else format_ms(sender.sent_ms),
             key_id=sender.key_id or None,
             ip_address=sender.ip_address,
             user_agent=sender.user_agent,
+            dialect=dialect,
+            path=path,
+            rejected=list(letters) or None,
         )
     )
 
 
 def read_values(events: list[Any], *, sender: Sender, rules: Rules) -> Reading:
     """Judge events that are decoded already, as `read_request` does."""
-    reading = Reading(single=False)
+    reading = Reading(single=False, sender=sender, received=len(events))
     for index, event in enumerate(events):
         try:
             row = _read_slowly(event, sender=sender, rules=rules, index=index)
         except Rejected as verdict:
-            reading.results.append(_rejection(index, verdict))
+            reading.results.append(rejection(index, verdict))
             continue
         reading.rows.append(row)
         reading.results.append({"index": index, "event_id": row.event_id, "status": "ok"})
     return reading
 
 
-def _split(body: bytes) -> tuple[Sequence[Raw | bytes], bool]:
+def _split(body: bytes) -> tuple[Sequence[Raw | bytes], bool, Any]:
+    """Give the texts of the events, whether it is one event alone, and when it was sent."""
     try:
-        return _read_envelope(body).events, False
+        envelope = _read_envelope(body)
+        return envelope.events, False, _read_sent_at(envelope.sent_at)
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, RecursionError) as error:
         events = split_by_brackets(body) if isinstance(error, RecursionError) else None
-        events = events or _split_leniently(body)
-        if events is None:
+        if events:
+            return events, False, None
+        leniently = _split_leniently(body)
+        if leniently is None:
             raise BodyError("not_json", f"the body is not JSON: {error}") from None
-        return events, False
+        return leniently[0], False, leniently[1]
     try:
-        envelope = msgspec.json.decode(body, type=_Envelope, strict=True)
+        found = msgspec.json.decode(body, type=_Envelope, strict=True)
     except (msgspec.MsgspecError, RecursionError):
         raise BodyError(
             "not_an_event", 'the body must be an event or {"events": [event, …]}'
         ) from None
-    if envelope.events is not msgspec.UNSET:
+    if found.events is not msgspec.UNSET:
         raise BodyError("not_a_list", "events must be a list of events")
-    return [Raw(body)], True
+    return [Raw(body)], True, None
 
 
-def _split_leniently(body: bytes) -> list[bytes] | None:
+def _read_sent_at(raw: Raw) -> Any:
+    """Read a moment by itself: what is none, such as a number without end, hurts nobody."""
+    try:
+        return None if raw is _NOT_SAID else _read_moment(raw)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _read_device(event: Raw | bytes) -> str | None:
+    """Name the device of a batch by whoever its first event is of."""
+    try:
+        actor = _read_actor(event)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return actor.anonymous_id or actor.user_id
+
+
+def _split_leniently(body: bytes) -> tuple[list[bytes], Any] | None:
     """Part a list in which only some events are not JSON, so that these alone are rejected.
 
     Browsers write half of an emoji that was cut in two, and Python writes NaN; both are read here
@@ -156,7 +253,9 @@ def _split_leniently(body: bytes) -> list[bytes] | None:
     except (ValueError, RecursionError):
         return None
     events = found.get("events") if isinstance(found, dict) else None
-    return [_write_again(event) for event in events] if isinstance(events, list) else None
+    if not isinstance(events, list):
+        return None
+    return [_write_again(event) for event in events], found.get("sent_at")
 
 
 def _write_again(event: Any) -> bytes:
@@ -177,7 +276,8 @@ def _read_together(
     return together if together is not None and len(together) == len(events) else None
 
 
-def _read_one(raw: Raw | bytes, *, sender: Sender, rules: Rules, index: int) -> Row:
+def read_event(raw: Raw | bytes, *, sender: Sender, rules: Rules, index: int) -> Row:
+    """Make the row of one event's JSON, which is UTF-8. Raises Rejected."""
     size = len(memoryview(raw))
     if size > rules.max_event_bytes:
         raise Rejected(
@@ -219,7 +319,8 @@ def _first_text(message: Any) -> str:
     return str(message)
 
 
-def _rejection(index: int, verdict: Rejected) -> dict[str, Any]:
+def rejection(index: int, verdict: Rejected) -> dict[str, Any]:
+    """Write the verdict on an event that is not accepted."""
     result = {
         "index": index,
         "event_id": None,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from event_ids import DAY_MS, id_day, make_event_id
+from event_ids import DAY_MS, MAX_ID_DRIFT_MS, id_day, id_ms, make_event_id
 from event_types import (
     CATALOGUE,
     LINKING,
@@ -59,13 +59,27 @@ class Row(msgspec.Struct, omit_defaults=True, gc=False):
     items: Any = None
     properties: Any = None
     context: Any = None
+    excluded: str | None = None
+    original_at: str | None = None
+    clock: str | None = None
 
 
-class BatchBody(msgspec.Struct, omit_defaults=True):
+#: What the door finds out by itself; a client's field of such a name is one of its own.
+OWN_FIELDS = ("original_at", "clock")
+
+
+class BatchBody(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What one inbox entry holds: the fields all events share, and the rows."""
 
     received_at: str
+    #: The words of the rejected messages, and where these came in. Few batches have any: whoever
+    #: looks for them sees it at the head of the JSON.
+    dialect: str | None = None
+    path: str | None = None
+    #: Messages that were not accepted and are kept.
+    rejected: list[Any] | None = None
     events: list[Any]
+    sent_at: str | None = None
     key_id: str | None = None
     ip_address: str | None = None
     user_agent: str | None = None
@@ -73,9 +87,15 @@ class BatchBody(msgspec.Struct, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a batch, and when it came: what its events share."""
+    """Who sent a batch, and when it came: what its events share.
+
+    `skew_ms` is by how much the sender's clock is behind ours, zero for a clock that is right;
+    `excluded` why reports leave its events out.
+    """
 
     received_ms: int
+    sent_ms: int | None = None
+    skew_ms: int = 0
     key_id: str = ""
     user_id: str | None = None
     anonymous_id: str | None = None
@@ -83,6 +103,7 @@ class Sender:
     source: str | None = None
     ip_address: str | None = None
     user_agent: str | None = None
+    excluded: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +167,13 @@ def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
         occurred_ms=given_ms,
         received_ms=sender.received_ms,
     )
-    occurred_ms = _judge_time(given_ms, event_id, client_id, sender.received_ms, rules)
+    is_clients_id = client_id is not None and event_id == client_id.lower()
+    if given_ms is None and is_clients_id:
+        # The client made its UUIDv7 when the event happened.
+        given_ms = id_ms(event_id)
+    occurred_ms, event.clock = _judge_time(given_ms, event_id, sender, rules)
+    if given_ms is not None and given_ms != occurred_ms:
+        event.original_at = format_ms(given_ms)
     # The client's own text is kept where the id does not show it.
     if event.message_id is None:
         event.message_id = client_id
@@ -165,6 +192,8 @@ def make_row(event: Row, *, sender: Sender, rules: Rules, index: int) -> Row:
         event.anonymous_id = sender.anonymous_id
     if event.source is None:
         event.source = sender.source
+    if event.excluded is None:
+        event.excluded = sender.excluded
     if is_placeholder(event.user_id) or is_placeholder(event.anonymous_id):
         _drop_placeholders(event, kind)
     if rules.suppressed is not None and rules.suppressed.covers(event.user_id, event.anonymous_id):
@@ -205,14 +234,16 @@ def _idempotent_id(sender: Sender, index: int) -> str | None:
 
 
 def _judge_time(
-    given_ms: int | None, event_id: str, client_id: str | None, now_ms: int, rules: Rules
-) -> int:
-    occurred_ms = given_ms
-    if occurred_ms is None:
-        # The client made its UUIDv7 when the event happened.
-        is_clients = client_id is not None and event_id == client_id.lower()
-        occurred_ms = int(event_id[:8] + event_id[9:13], 16) if is_clients else now_ms
-    if occurred_ms > now_ms + MAX_AHEAD_MS:
+    given_ms: int | None, event_id: str, sender: Sender, rules: Rules
+) -> tuple[int, str | None]:
+    """Give when an event happened by our clock, and what was found of the client's."""
+    now_ms = sender.received_ms
+    if given_ms is None:
+        return now_ms, None
+    occurred_ms, clock = given_ms, None
+    if sender.skew_ms:
+        occurred_ms, clock = _correct(given_ms, event_id, sender.skew_ms)
+    if occurred_ms > now_ms + MAX_AHEAD_MS or given_ms > now_ms + MAX_AHEAD_MS:
         raise Rejected(
             "in_future", f"occurred_at is more than a day ahead of {format_ms(now_ms)}, our time"
         )
@@ -222,7 +253,22 @@ def _judge_time(
             f"occurred_at {format_ms(occurred_ms)} is older than "
             f"{rules.retention_days - RETENTION_MARGIN_DAYS} days, the oldest that is kept",
         )
-    return now_ms if occurred_ms > now_ms + CLAMP_AHEAD_MS else occurred_ms
+    if occurred_ms > now_ms + CLAMP_AHEAD_MS:
+        return now_ms, "clamped"
+    return occurred_ms, clock
+
+
+def _correct(given_ms: int, event_id: str, skew_ms: int) -> tuple[int, str]:
+    """Move a time by the skew of its clock, unless that parts it from its id by over a day.
+
+    The id has the time as it was given, so that a retry gets the same one, and it names the
+    partition in which the day's reports look.
+    """
+    corrected_ms = given_ms + skew_ms
+    dated_ms = id_ms(event_id) or corrected_ms
+    if abs(skew_ms) > MAX_ID_DRIFT_MS or abs(corrected_ms - dated_ms) > MAX_ID_DRIFT_MS:
+        return given_ms, "wrong"
+    return corrected_ms, "corrected"
 
 
 # All events of a batch came at the same time.

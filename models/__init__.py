@@ -3,6 +3,7 @@
 from models import (
     api_keys,
     daily_aggregates,
+    daily_excluded,
     daily_product_metrics,
     daily_recommendations,
     daily_sessions,
@@ -32,6 +33,7 @@ from models import (
 __all__ = [
     "api_keys",
     "daily_aggregates",
+    "daily_excluded",
     "daily_product_metrics",
     "daily_recommendations",
     "daily_sessions",

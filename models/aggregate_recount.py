@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.daily_aggregates import count_days_sql, count_types_sql, events_sql
+from models.daily_excluded import count_excluded_sql
 from models.daily_product_metrics import count_products_by_day_sql
 from models.daily_recommendations import count_recommendations_sql
 from models.daily_sessions import count_sessions_sql
@@ -13,6 +14,7 @@ from models.daily_values import REST, count_top_values_sql, property_parameters
 from models.hourly_aggregates import count_hours_sql
 from models.identities import RELINKED_DAYS
 from models.product_metrics import COUNTERS
+from models.traffic import ALL
 from models.weekly_product_metrics import compare_weeks
 
 _DAY = "(occurred_at AT TIME ZONE :zone)::date"
@@ -60,7 +62,8 @@ SELECT coalesce(sum(kept), 0), count(*) FILTER (WHERE kept <> counted) FROM (
 
 def _recounts(properties: list[str]) -> dict[str, tuple[str, str]]:
     """Give the columns of each daily table, and the SELECT that counts them from the events."""
-    events = events_sql(f"{_DAY} <> ALL(CAST(:left_out AS date[]))")
+    of_days = f"{_DAY} <> ALL(CAST(:left_out AS date[]))"
+    events = events_sql(of_days)
     # A property has been counted on the days on which it was in REPORT_PROPERTIES.
     values = (
         f"SELECT * FROM ({count_top_values_sql(events, properties)}) AS counted "
@@ -84,5 +87,9 @@ def _recounts(properties: list[str]) -> dict[str, tuple[str, str]]:
         "daily_recommendations": (
             "day, placement, position, shown, clicked, purchased",
             count_recommendations_sql(events),
+        ),
+        "daily_excluded": (
+            "day, reason, events",
+            count_excluded_sql(events_sql(of_days, traffic=ALL)),
         ),
     }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Text, func, or_, select, text, tuple_, update
+from sqlalchemy import Connection, Text, false, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -34,6 +34,8 @@ class ApiKey(Base):
     source: Mapped[str | None]
     allowed_origins: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     rate_limit: Mapped[int | None]
+    #: Every event of a test key is excluded as `test`.
+    test: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
     #: Of admin tokens, to the minute. A write key is looked up without the database.
@@ -58,6 +60,7 @@ class WriteKey:
     allowed_origins: frozenset[str]
     rate_limit: int | None
     expires_ms: int | None
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,13 @@ class AdminToken:
 def hash_key(key: str) -> str:
     """Hash a key for storage and look-up.
 
-    Keys are 192 random bits, so a plain hash is enough: there is nothing to guess. Looking a key
+    Keys are 192 random bits, so a plain hash is enough: there is nothing to guess. (A write key
+    that was brought along is as public as it was; an admin token is always drawn.) Looking a key
     up by its hash leaks nothing either: how long an index or a dictionary takes may tell how a
     hash begins, but nobody can choose a key for the beginning of its hash and build on that.
     """
-    return hashlib.sha256(key.encode()).hexdigest()
+    # A body may bring half of an emoji for a key.
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def is_same_hash(stored: str, given: str) -> bool:
@@ -94,10 +99,15 @@ def make_key(
     source: str | None = None,
     allowed_origins: Sequence[str] = (),
     rate_limit: int | None = None,
+    test: bool = False,
     expires_at: datetime | None = None,
+    key: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key: the row to store, and the key itself, which can be read only now."""
-    key = f"{'wk' if kind == WRITE else 'at'}_{secrets.token_urlsafe(24)}"
+    """Make a key: the row to store, and the key itself, which can be read only now.
+
+    `key` is a text that clients send already; without it, one is drawn.
+    """
+    key = key or f"{'wk' if kind == WRITE else 'at'}_{secrets.token_urlsafe(24)}"
     row = ApiKey(
         key_id=secrets.token_hex(4),
         kind=kind,
@@ -107,6 +117,7 @@ def make_key(
         source=source,
         allowed_origins=list(allowed_origins),
         rate_limit=rate_limit,
+        test=test,
         expires_at=expires_at,
     )
     return row, key
@@ -166,6 +177,7 @@ def read_write_keys(session: Session) -> dict[str, WriteKey]:
             allowed_origins=frozenset(row.allowed_origins),
             rate_limit=row.rate_limit,
             expires_ms=int(row.expires_at.timestamp() * 1000) if row.expires_at else None,
+            test=row.test,
         )
         for row in rows
     }

@@ -14,6 +14,7 @@ from event_ids import id_range_of
 from models.base import Base
 from models.days import UNSEALED, replace_days
 from models.sketches import Crowd
+from models.traffic import COUNTED, Traffic, is_counted_sql
 
 
 class DailyTotal(Base):
@@ -45,8 +46,13 @@ class DailyAggregate(Base):
     unique_anonymous: Mapped[int] = mapped_column(BigInteger)
 
 
-def events_sql(condition: str, *, day: str = "(occurred_at AT TIME ZONE :zone)::date") -> str:
-    """Write the relation `(…) AS day_events` of the events that meet a condition.
+def events_sql(
+    condition: str,
+    *,
+    day: str = "(occurred_at AT TIME ZONE :zone)::date",
+    traffic: Traffic = COUNTED,
+) -> str:
+    """Write the relation `(…) AS day_events` of the events of a traffic that meet a condition.
 
     It has each event's columns, its `day` in :zone, and who it is of: `known_user_id`, the event's
     user or else the one its anonymous id is linked to; without both `unknown_id`, that id. Where
@@ -59,7 +65,7 @@ def events_sql(condition: str, *, day: str = "(occurred_at AT TIME ZONE :zone)::
             THEN events.anonymous_id END AS unknown_id
     FROM events LEFT JOIN identities
         ON events.user_id IS NULL AND identities.anonymous_id = events.anonymous_id
-    WHERE {condition}) AS day_events"""
+    WHERE ({condition}) AND {is_counted_sql(traffic)}) AS day_events"""
 
 
 def of_days_sql(suffix: str = "") -> str:
@@ -75,9 +81,9 @@ def of_days_sql(suffix: str = "") -> str:
         AND occurred_at < ((CAST(:last{suffix} AS date) + 1)::timestamp AT TIME ZONE :zone)"""
 
 
-def events_of_days_sql() -> str:
+def events_of_days_sql(*, traffic: Traffic = COUNTED) -> str:
     """Write `events_sql` for the days of `day_bounds`."""
-    return events_sql(of_days_sql())
+    return events_sql(of_days_sql(), traffic=traffic)
 
 
 def day_bounds(first: date, last: date, *, zone: str, suffix: str = "") -> dict[str, Any]:

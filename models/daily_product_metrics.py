@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
 from models.product_metrics import COUNTERS, CounterColumns, counts_sql
+from models.traffic import ALL
 
 
 class DailyProductMetrics(CounterColumns, Base):
@@ -22,6 +23,6 @@ class DailyProductMetrics(CounterColumns, Base):
 
 
 def count_products_by_day_sql(source: str) -> str:
-    """Write the SELECT of (day, product_id, counters) of a relation."""
-    counted = counts_sql(source, extra_key="day")
+    """Write the SELECT of (day, product_id, counters) of a relation of events that all count."""
+    counted = counts_sql(source, extra_key="day", traffic=ALL)
     return f"SELECT key AS day, product_id, {', '.join(COUNTERS)} FROM ({counted}) AS counted"

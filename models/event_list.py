@@ -15,6 +15,8 @@ from models.daily_aggregates import UNDATED_END
 from models.events import Event
 from models.id_walk import Walk, planned_each_time
 
+#: Stand for reasons why events are excluded.
+NONE, ANY = "none", "any"
 #: Matches that a window of several days may hold. With more it is narrowed down to a day, whose
 #: ids can be walked through in their order.
 CROWD = 2000
@@ -33,7 +35,8 @@ class EventFilter:
     """Say which events are wanted: those that meet every condition that is given.
 
     `event_types` are catalogue names, any of them; `since` and `until` bound `occurred_at`,
-    half-open. `entity_id` means nothing without `entity_type`.
+    half-open. `entity_id` means nothing without `entity_type`. `excluded` is a reason, or NONE for
+    the events that reports count, or ANY for all others.
     """
 
     user_id: str | None = None
@@ -44,6 +47,7 @@ class EventFilter:
     event_category: str | None = None
     entity_type: str | None = None
     entity_id: str | None = None
+    excluded: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -59,6 +63,11 @@ class EventFilter:
         if self.event_types:
             conditions.append("event_type = ANY(:event_types)")
             given["event_types"] = list(self.event_types)
+        if self.excluded in (NONE, ANY):
+            conditions.append(f"excluded IS {'NULL' if self.excluded == NONE else 'NOT NULL'}")
+        elif self.excluded is not None:
+            conditions.append("excluded = :excluded")
+            given["excluded"] = self.excluded
         for name, sign in (("since", ">="), ("until", "<")):
             if getattr(self, name) is not None:
                 conditions.append(f"occurred_at {sign} :{name}")

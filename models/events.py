@@ -42,6 +42,13 @@ class Event(Base):
     items: Mapped[list[dict[str, Any]] | None]
     properties: Mapped[dict[str, Any] | None]
     context: Mapped[dict[str, Any] | None]
+    # The table has these last: columns are added at its end.
+    #: The client's own time, where it differs from `occurred_at`, and why it does.
+    original_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    clock: Mapped[str | None]
+    #: Why reports leave the event out; NULL: they count it.
+    excluded: Mapped[str | None]
 
     # A partition holds one day, so no tree needs the time: the few rows of a key are sorted when
     # they are read, and a tree of equal keys stores each key once. Partial indices keep anonymous
@@ -81,6 +88,7 @@ class Event(Base):
 ROW_COLUMNS = {
     "event_id": "uuid",
     "occurred_at": "timestamptz",
+    "original_at": "timestamptz",
     "duration_ms": "int",
     "quantity": "int",
     "value": "numeric",
@@ -99,10 +107,13 @@ ROW_COLUMNS = {
     "items": "jsonb",
     "properties": "jsonb",
     "context": "jsonb",
+    "clock": "text",
+    "excluded": "text",
 }
 #: What all events of one batch share.
 BATCH_COLUMNS = {
     "received_at": "timestamptz",
+    "sent_at": "timestamptz",
     "key_id": "text",
     "ip_address": "text",
     "user_agent": "text",

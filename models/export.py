@@ -60,9 +60,13 @@ EXPORTED = {
     "message_id": "message_id",
     "user_agent": "user_agent",
     "context": "context",
+    "original_at": "original_at",
+    "sent_at": "sent_at",
+    "clock": "clock",
+    "excluded": "excluded",
 }
 EXPORT_COLUMNS = tuple(EXPORTED)
-TIMES = ("created_at", "received_at")
+TIMES = ("created_at", "received_at", "original_at", "sent_at")
 NUMBERS = ("quantity", "value", "duration_ms")
 #: The word in the last line of an export that could not be finished.
 INTERRUPTED = "export_interrupted"

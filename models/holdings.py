@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 import redis
-from msgspec import Raw
 from sqlalchemy import ColumnElement, Engine, func, select, text
 from sqlalchemy.orm import Session
 
@@ -16,7 +15,7 @@ import inbox
 from inbox import Batch
 from models.dead_letters import DeadLetter
 from models.identities import IdentityLink
-from models.person import Person, Search
+from models.person import Found, Person, Search
 from models.suppressions import Salts, read_reasons
 
 _ROWS = 500
@@ -33,7 +32,7 @@ def count_held(session: Session, client: redis.Redis, person: Person) -> dict[st
         "events": sum(filter(None, events)),
         "identities": session.scalar(links) or 0,
         "dead_letters": sum(1 for _ in find_dead_letters(session, person)),
-        "inbox": sum(len(mine) for _, mine, _ in find_batches(client, person)),
+        "inbox": sum(len(found.all) for _, found in find_batches(client, person)),
     }
 
 
@@ -50,19 +49,17 @@ def find_dead_letters(session: Session, person: Person) -> Iterator[tuple[UUID, 
     search = Search(person)
     statement = select(DeadLetter.event_id, DeadLetter.event).execution_options(yield_per=_ROWS)
     for event_id, event in session.execute(statement):
-        if search.part(event.encode())[0]:
+        if search.part(event.encode()).all:
             yield event_id, event
 
 
-def find_batches(
-    client: redis.Redis, person: Person
-) -> Iterator[tuple[Batch, list[Raw], bytes | None]]:
-    """Give the batches of the inbox that hold the person's events, these, and the batch without."""
+def find_batches(client: redis.Redis, person: Person) -> Iterator[tuple[Batch, Found]]:
+    """Give the batches of the inbox that hold something of the person's, and what that is."""
     search = Search(person)
     for batch in inbox.scan(client):
-        mine, rest = search.part(batch.body)
-        if mine:
-            yield batch, mine, rest
+        found = search.part(batch.body)
+        if found.all:
+            yield batch, found
 
 
 def stream_held(
@@ -85,8 +82,8 @@ def stream_held(
                 yield _line("suppression", {"id_kind": digests[digest], "reason": reason})
         for event_id, event in find_dead_letters(session, person):
             yield _line("dead_letter", {"event_id": event_id, "event": event})
-        for batch, mine, _ in find_batches(client, person):
-            for raw in mine:
+        for batch, found in find_batches(client, person):
+            for raw in found.all:
                 yield _line("waiting", {"entry_id": batch.entry_id, "event": raw})
         for condition, parameters in person.conditions():
             yield from _stream_events(session, condition, parameters)

@@ -13,6 +13,7 @@ from event_ids import ID_DAY_MARGIN, first_id_of
 from event_types import CATALOGUE
 from models.daily_aggregates import UNDATED_END
 from models.identities import read_linked_ids
+from models.traffic import is_counted_sql
 
 _WEIGHTS = {name: kind.weight for name, kind in CATALOGUE.items() if kind.weight > 0}
 _TYPES = ", ".join(f"'{name}'" for name in _WEIGHTS)
@@ -30,7 +31,7 @@ def _lines(condition: str) -> str:
 
     In the order in which things happened, as far as times tell; then of ids and places.
     """
-    picked = f"event_type IN ({_TYPES}) AND {condition}"
+    picked = f"event_type IN ({_TYPES}) AND {condition} AND {is_counted_sql()}"
     return f"""
 SELECT user_id, product_id, weight, occurred_at FROM (
     SELECT coalesce(user_id, anonymous_id) AS user_id, product_id, {_RATED} AS weight, occurred_at,
@@ -105,7 +106,7 @@ SELECT coalesce(item.product_id, e.product_id) AS product_id, e.weight, e.occurr
     e.event_type = 'purchase' AS bought
 FROM (
     SELECT product_id, items, event_type, occurred_at, {_RATED} AS weight FROM events
-    WHERE {theirs} AND event_type IN ({_TYPES}) AND occurred_at >= :since
+    WHERE {theirs} AND event_type IN ({_TYPES}) AND {is_counted_sql()} AND occurred_at >= :since
         AND (event_id >= CAST(:low AS uuid) OR event_id < CAST(:undated AS uuid))
     ORDER BY occurred_at DESC LIMIT :limit
 ) AS e LEFT JOIN LATERAL jsonb_to_recordset(e.items) AS item(product_id text) ON true

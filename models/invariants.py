@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 import inbox
+from door_counts import read_door_counts
 from models.aggregate_recount import WAITING_DAYS, compare_aggregates
 from models.counter_drift import begin_snapshot
 from models.database import transaction
@@ -46,6 +47,7 @@ def check_invariants(
             _inbox_empty(client),
             _aggregates_agree(session, zone=zone),
             _products_have_metrics(session),
+            _doors_add_up(client),
             _model_verifies(session),
             _erased_stay_erased(session, secret_key),
         ]
@@ -116,6 +118,21 @@ def _products_have_metrics(session: Session) -> Invariant:
     )
     return Invariant(
         "I6", "every product of an event has metrics", missing == 0, f"{missing:,} have none"
+    )
+
+
+def _doors_add_up(client: redis.Redis) -> Invariant:
+    doors = read_door_counts(client)
+    wrong = [
+        item.door for item in doors if item.received != item.accepted + sum(item.rejected.values())
+    ]
+    received, accepted = sum(item.received for item in doors), sum(item.accepted for item in doors)
+    return Invariant(
+        "I8",
+        "at each door accepted + rejected by reason = received",
+        not wrong,
+        f"{received:,} received, {accepted:,} accepted; "
+        + (f"wrong at {', '.join(wrong)}" if wrong else f"{len(doors)} doors agree"),
     )
 
 

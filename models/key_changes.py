@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from models.api_keys import ADMIN, ApiKey, make_key
+from models.api_keys import ADMIN, ApiKey, hash_key, make_key
 
 #: Held while keys are changed: the rules look at several rows.
 _KEYS_LOCK = 7_301_004
@@ -36,13 +36,23 @@ def issue_key(
     source: str | None = None,
     allowed_origins: Sequence[str] = (),
     rate_limit: int | None = None,
+    test: bool = False,
     expires_at: datetime | None = None,
+    key: str | None = None,
 ) -> tuple[ApiKey, str]:
     """Store a new key; give its row and the key. Raises KeyRefused.
 
-    An admin token's name is its own while it is valid: rotation counts by name.
+    An admin token's name is its own while it is valid: rotation counts by name. A write key may be
+    a text that clients send already, unless it was registered before: one that was revoked stays
+    so.
     """
+    if key is not None and kind == ADMIN:
+        raise ValueError("an admin token is a secret, and always drawn")
     _lock_keys(session)
+    if key is not None and session.scalar(
+        select(ApiKey.key_id).where(ApiKey.key_hash == hash_key(key))
+    ):
+        raise KeyRefused("key_known", "this key is registered already, or was and is revoked")
     if kind == ADMIN and _count_valid(session, name, now=now):
         raise KeyRefused(
             "name_taken", f"a valid admin token is called {name!r}: rotate it, or take another name"
@@ -54,7 +64,9 @@ def issue_key(
         source=source,
         allowed_origins=allowed_origins,
         rate_limit=rate_limit,
+        test=test,
         expires_at=expires_at,
+        key=key,
     )
     row.created_at = now
     session.add(row)

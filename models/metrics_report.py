@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from models.daily_aggregates import day_bounds, events_of_days_sql
 from models.product_metrics import COUNTERS, counts_sql
 from models.rates import PRIOR_RATINGS, PRIOR_TRIALS
+from models.traffic import ALL
 from models.weekly_product_metrics import days_parameters, days_sql
 
 _NAMES = ", ".join(COUNTERS)
@@ -89,7 +90,7 @@ def source_of_days(session: Session, first: date, last: date, *, zone: str) -> S
     WHERE day NOT IN (SELECT day FROM daily_totals WHERE sealed_at IS NOT NULL)
 ), picked AS MATERIALIZED (
     SELECT * FROM {events_of_days_sql()} WHERE day IN (SELECT day FROM raw)
-), counted AS MATERIALIZED ({counts_sql("picked")}
+), counted AS MATERIALIZED ({counts_sql("picked", traffic=ALL)}
 ),"""
     return Source(
         f"({days_sql(columns)} UNION ALL SELECT {columns} FROM daily_product_metrics "

@@ -66,6 +66,7 @@ class Person:
 
 class _Batch(msgspec.Struct):
     events: list[Raw]
+    rejected: list[Raw] = []
 
 
 class _Actor(msgspec.Struct):
@@ -73,8 +74,13 @@ class _Actor(msgspec.Struct):
     anonymous_id: Any = None
 
 
+class _Rejected(msgspec.Struct):
+    message: Raw = Raw()
+
+
 _read_batch = msgspec.json.Decoder(_Batch).decode
 _read_actor = msgspec.json.Decoder(_Actor).decode
+_read_message = msgspec.json.Decoder(_Rejected).decode
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -89,10 +95,25 @@ def read_actor(event: bytes | Raw) -> tuple[str | None, str | None]:
 
 def events_of_body(body: bytes) -> Sequence[Raw] | None:
     """Give the events of a batch's JSON, unread; None when it cannot be read."""
-    try:
-        return _read_batch(body).events
-    except (msgspec.MsgspecError, RecursionError):
-        return None
+    batch = _read(body)
+    return None if batch is None else batch.events
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What of a batch is a person's, and the batch without it (None when nothing is left).
+
+    `rejected` are messages that the batch carries beside its events.
+    """
+
+    events: Sequence[Raw]
+    rejected: Sequence[Raw]
+    rest: bytes | None
+
+    @property
+    def all(self) -> list[Raw]:
+        """Give all that is the person's."""
+        return [*self.events, *self.rejected]
 
 
 class Search:
@@ -103,30 +124,65 @@ class Search:
         ids = (*person.anonymous_ids, *filter(None, [person.user_id]))
         self._traces = [msgspec.json.encode(item)[1:-1] for item in ids]
 
-    def part(self, body: bytes) -> tuple[list[Raw], bytes | None]:
-        """Part a batch: the person's events, and the batch of the others (None without any).
+    def part(self, body: bytes) -> Found:
+        """Part what is the person's from a batch.
 
         A batch that cannot be read is the person's as a whole if it holds one of the ids.
         """
         if not self._may_be_in(body):
-            return [], body
-        events = events_of_body(body)
-        if events is None:
+            return Found((), (), body)
+        batch = _read(body)
+        if batch is None:
             holds = any(trace in body for trace in self._traces)
-            return ([Raw(body)], None) if holds else ([], body)
+            return Found([Raw(body)], (), None) if holds else Found((), (), body)
+        events, others = self._divide(batch.events)
+        rejected, other_rejected = self._divide(batch.rejected)
+        if not events and not rejected:
+            return Found((), (), body)
+        if not others and not other_rejected:
+            return Found(events, rejected, None)
+        fields = {**_read_fields(body), "events": others}
+        if rejected:
+            fields["rejected"] = other_rejected
+        return Found(events, rejected, msgspec.json.encode(fields))
+
+    def _divide(self, items: Sequence[Raw]) -> tuple[list[Raw], list[Raw]]:
         mine: list[Raw] = []
         others: list[Raw] = []
-        for event in events:
-            (mine if self._person.owns(*read_actor(event)) else others).append(event)
-        if not mine:
-            return [], body
-        if not others:
-            return mine, None
-        return mine, msgspec.json.encode({**_read_fields(body), "events": others})
+        for item in items:
+            (mine if self._owns(item) else others).append(item)
+        return mine, others
+
+    def _owns(self, item: Raw) -> bool:
+        user_id, anonymous_id = read_actor(item)
+        if self._person.owns(user_id, anonymous_id):
+            return True
+        if user_id is not None or not _holds_message(item):
+            return False
+        if anonymous_id is not None:
+            # No translation has judged of what kind it is.
+            return anonymous_id == self._person.user_id
+        # A rejected message may name its person anywhere.
+        text = bytes(item)
+        return any(b'"%b"' % trace in text for trace in self._traces)
 
     def _may_be_in(self, body: bytes) -> bool:
         # An id may also be written with escapes.
         return b"\\u" in body or any(trace in body for trace in self._traces)
+
+
+def _read(body: bytes) -> _Batch | None:
+    try:
+        return _read_batch(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _holds_message(item: Raw) -> bool:
+    try:
+        return bool(memoryview(_read_message(item).message))
+    except (msgspec.MsgspecError, RecursionError):
+        return False
 
 
 def _as_text(value: Any) -> str | None:

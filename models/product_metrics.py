@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from event_types import types_by_counter
 from models.base import Base
+from models.traffic import COUNTED, Traffic, is_counted_sql
 
 
 class CounterColumns:
@@ -70,17 +71,19 @@ COUNTERS = (
 )
 
 
-def counts_sql(source: str, *, extra_key: str | None = None) -> str:
+def counts_sql(source: str, *, extra_key: str | None = None, traffic: Traffic = COUNTED) -> str:
     """Write the SELECT that counts events per product.
 
-    `source` is a relation with the columns event_type, product_id, quantity, value, items and
-    occurred_at; `extra_key` an expression to group by as well (named `key`). An event with items
-    counts once for each of them, one without for its product_id. A refund takes units and money
-    off. An impression adds its place in the list, where it has one.
+    `source` is a relation with the columns event_type, product_id, quantity, value, items,
+    occurred_at and, unless all of its `traffic` counts, excluded; `extra_key` an expression to
+    group by as well (named `key`). An event with items counts once for each of them, one without
+    for its product_id. A refund takes units and money off. An impression adds its place in the
+    list, where it has one.
     """
     key = f"{extra_key} AS key, " if extra_key else ""
     group = "key, product_id" if extra_key else "product_id"
     outer_key = "key, " if extra_key else ""
+    counted = is_counted_sql(traffic)
     return f"""
 SELECT {outer_key}product_id,
     {_count("impressions")} AS total_impressions,
@@ -98,12 +101,12 @@ SELECT {outer_key}product_id,
     max(occurred_at) AS last_event_at
 FROM (
     SELECT {key}event_type, product_id, quantity, value, occurred_at, NULL::int AS position
-    FROM {source} WHERE product_id IS NOT NULL AND items IS NULL
+    FROM {source} WHERE product_id IS NOT NULL AND items IS NULL AND {counted}
     UNION ALL
     SELECT {key}event_type, item.product_id, item.quantity, item.value, occurred_at, item.position
     FROM {source} CROSS JOIN LATERAL jsonb_to_recordset(items)
         AS item(product_id text, quantity int, value numeric, position int)
-    WHERE items IS NOT NULL AND item.product_id IS NOT NULL
+    WHERE items IS NOT NULL AND item.product_id IS NOT NULL AND {counted}
 ) AS line
 GROUP BY {group}"""
 

@@ -38,7 +38,7 @@ def remove_events(
 WITH gone AS (
     DELETE FROM events WHERE event_id IN (
         SELECT event_id FROM events WHERE {condition} LIMIT :removal_limit)
-    RETURNING event_type, product_id, quantity, value, items, occurred_at
+    RETURNING event_type, product_id, quantity, value, items, occurred_at, excluded
 ), counted AS ({counts_sql("gone")}
 ), negated AS (SELECT product_id, {negated}, CAST(NULL AS timestamptz) AS last_event_at FROM counted
 ), subtracted AS ({add_counts_sql("product_metrics", "negated")}

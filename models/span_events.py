@@ -37,7 +37,7 @@ _COUNTED = (
 def gathered_events(
     session: Session, first: date, last: date, *, zone: str, properties: Sequence[str]
 ) -> Iterator[None]:
-    """Hold the events of the days first to last in SPAN_EVENTS, within the open transaction.
+    """Hold the events that count of the days first to last in SPAN_EVENTS, within the transaction.
 
     `properties` are those whose values are counted; the columns among them are gathered too.
     """

@@ -16,6 +16,7 @@ from event_types import LINKING
 from models.events import BATCH_COLUMNS, ROW_COLUMNS
 from models.product_metrics import add_counts_sql, counts_sql
 from models.suppressions import Salts, digest_sql
+from models.traffic import is_counted_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,13 @@ _ALLOWED = f"""
     ) AS received
     WHERE (SELECT true FROM suppressions WHERE digest = {digest_sql()} LIMIT 1) IS NULL"""
 
-#: The first user who is seen with an anonymous id keeps it.
+#: The first user who is seen with an anonymous id keeps it. What is excluded is nobody's word.
 _LINKED = f"""
 ), linked AS (
     INSERT INTO identities (anonymous_id, user_id)
     SELECT DISTINCT ON (anonymous_id) anonymous_id, user_id FROM stored
     WHERE event_type IN ({", ".join(f"'{name}'" for name in sorted(LINKING))})
-        AND user_id IS NOT NULL AND anonymous_id IS NOT NULL
+        AND {is_counted_sql()} AND user_id IS NOT NULL AND anonymous_id IS NOT NULL
     ORDER BY anonymous_id, occurred_at, event_id
     ON CONFLICT (anonymous_id) DO NOTHING
     RETURNING anonymous_id
@@ -90,12 +91,13 @@ def store_sql(*, suppressing: bool, linking: bool) -> str:
     """Write the fused statement; it gives how many events were allowed and how many stored.
 
     Only rows that the insert really returned go on to be counted and linked, so storing a batch
-    again, in any order and any number of times, changes nothing. The day marks are rows of their
+    again, in any order and any number of times, changes nothing. Excluded events are neither: they
+    mark their day only, on which they are counted apart. The day marks are rows of their
     own rather than one row a day: two workers then never wait for each other's mark.
 
     Most batches need neither the look at suppressions nor the links, and do not pay for them.
     """
-    returned = "event_type, product_id, quantity, value, items, occurred_at"
+    returned = "event_type, product_id, quantity, value, items, occurred_at, excluded"
     if linking:
         returned += ", event_id, user_id, anonymous_id"
     allowed = f"allowed AS MATERIALIZED ({_ALLOWED}\n), " if suppressing else ""
@@ -228,6 +230,8 @@ def part_batches(batches: Sequence[bytes]) -> Parts:
     for batch in batches:
         try:
             fields = _read_fields(batch)
+            # Kept apart from events, by whoever stores the batch.
+            fields.pop("rejected", None)
             events = fields.pop("events")
             count += len(_read_list(events))
         except (msgspec.MsgspecError, KeyError):

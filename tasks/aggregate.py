@@ -10,7 +10,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from models.daily_aggregates import DailyAggregate, count_types_sql, replace_daily_totals
+from models.daily_aggregates import (
+    DailyAggregate,
+    count_types_sql,
+    day_bounds,
+    events_of_days_sql,
+    replace_daily_totals,
+)
+from models.daily_excluded import DailyExcluded, count_excluded_sql
 from models.daily_product_metrics import DailyProductMetrics, count_products_by_day_sql
 from models.daily_recommendations import DailyRecommendations, count_recommendations_sql
 from models.daily_sessions import DailySessions, count_sessions_of_days_sql
@@ -22,6 +29,7 @@ from models.hourly_aggregates import HourlyAggregate, count_hours_sql
 from models.identities import mark_relinked_days
 from models.job_runs import lock_job
 from models.span_events import SPAN_EVENTS, gathered_events
+from models.traffic import ALL
 from models.weekly_product_metrics import forget_weeks, read_missing_weeks, sum_week
 
 #: Days of one transaction: enough to share the cost of a statement, few enough to stop between.
@@ -115,6 +123,12 @@ def aggregate_span(
         "now": now,
     }
     forget_weeks(session, first, last)
+    replace_days(
+        session,
+        DailyExcluded,
+        count_excluded_sql(events_of_days_sql(traffic=ALL)),
+        day_bounds(first, last, zone=zone),
+    )
     with gathered_events(session, first, last, zone=zone, properties=properties):
         for table, rows in counted.items():
             replace_days(session, table, rows, parameters)

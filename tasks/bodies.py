@@ -18,6 +18,7 @@ from models.person import events_of_body
 class _Body(msgspec.Struct, omit_defaults=True):
     received_at: str
     events: list[Raw]
+    sent_at: str | None = None
     key_id: str | None = None
     ip_address: str | None = None
     user_agent: str | None = None

@@ -120,13 +120,13 @@ def _remove_waiting(
     again = True
     while again:
         again = False
-        for batch, mine, rest in find_batches(client, person):
-            if not inbox.rewrite(client, batch, rest, taken=len(mine)):
+        for batch, found in find_batches(client, person):
+            if not inbox.rewrite(client, batch, found.rest, taken=len(found.events)):
                 # Stored by now, or another erasure has put what is left of it at the end.
                 again = True
                 continue
             with transaction(engine) as session:
-                count_up(session, erasure_id, "inbox", len(mine))
-            tell("inbox", len(mine))
+                count_up(session, erasure_id, "inbox", len(found.all))
+            tell("inbox", len(found.all))
     with transaction(engine) as session:
         count_up(session, erasure_id, "inbox", 0)

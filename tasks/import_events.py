@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from hashlib import blake2b
@@ -22,10 +23,11 @@ from datasets.event_mapping import (
     restore_cell,
     restore_exported,
 )
-from event_ids import DAY_MS, ID_DAY_MARGIN, id_ms
-from intake.moment import read_moment_ms
+from datasets.histories.history import History
+from event_ids import DAY_MS, ID_DAY_MARGIN, MAX_ID_DRIFT_MS, id_ms, make_event_id
+from intake.moment import MomentError, format_ms, read_moment_ms
 from intake.request import encode_batch, read_request
-from intake.rows import Row, Rules, Sender, days_of
+from intake.rows import OWN_FIELDS, Row, Rules, Sender, days_of
 from models.daily_aggregates import read_sealed_through
 from models.database import transaction
 from models.store import read_stored_ids
@@ -38,6 +40,8 @@ _IDS = ("event_id", "message_id", "id", "messageId")
 #: The longest address or User-Agent that is taken over.
 MAX_TEXT = 512
 _TIMES = ("occurred_at", "timestamp", "created_at")
+#: What the door says of a sender's clock.
+_CLOCKS = ("corrected", "clamped", "wrong")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Report:
     """Count what became of the rows."""
 
     read: int = 0
+    #: Of after the moment up to which events were asked for.
+    later: int = 0
     stored: StoreResult = field(default_factory=StoreResult)
     rejected: Counter[str] = field(default_factory=Counter)
 
@@ -100,19 +106,24 @@ class _Made:
     record: Record
     text: bytes
     sender: tuple[str | None, str | None]
-    exported_id: str | None
+    known_id: str | None
+    known_clock: dict[str, Any]
 
 
 @dataclass(slots=True)
 class Importer:
-    """Import rows part by part. What is stored already is a duplicate, and nothing is changed."""
+    """Import rows part by part. What is stored already is a duplicate, and nothing is changed.
+
+    Events of `until_ms` and later are left out.
+    """
 
     engine: Engine
     policy: Policy
-    mapping: EventMapping
+    mapping: EventMapping | History
     names: Names
     reject: Callable[[Rejection], None]
     dry_run: bool = False
+    until_ms: int | None = None
     report: Report = field(default_factory=Report)
     known_days: set[date] = field(default_factory=set)
 
@@ -134,7 +145,11 @@ class Importer:
                 self._refuse(item.record, result["reason"], result["detail"])
                 continue
             row = next(rows)
-            _keep_id(row, item.exported_id)
+            if self.until_ms is not None and row.occurred_at >= format_ms(self.until_ms):
+                self.report.later += 1
+                continue
+            _keep_id(row, item.known_id)
+            _keep_clock(row, item.known_clock)
             accepted.append((item, row))
         groups: dict[tuple[str | None, str | None], list[Row]] = defaultdict(list)
         for item, row in self._without_sealed(accepted):
@@ -183,6 +198,8 @@ class Importer:
         if record.exported:
             fields = restore_exported(fields)
         event = self.mapping.to_event(fields, from_text=from_text)
+        says_more = record.exported or isinstance(self.mapping, History)
+        known = {name: event.pop(name, None) for name in OWN_FIELDS if says_more}
         if not any(event.get(name) for name in _TIMES):
             raise RowError("no_time", "the row says no time: map a column to occurred_at")
         if not any(event.get(name) for name in _IDS):
@@ -196,7 +213,25 @@ class Importer:
             record=record,
             text=text,
             sender=(self.policy.keep_address(_text(address)), _text(agent)),
-            exported_id=_text(event.get("event_id")) if record.exported else None,
+            known_id=_text(event.get("event_id")) if record.exported else self._id_of(event, known),
+            known_clock=known,
+        )
+
+    def _id_of(self, event: dict[str, Any], known: dict[str, Any]) -> str | None:
+        """Give the id that an event got, or would get, at the door by its clock that was wrong."""
+        client_id = _text(event.get("event_id") or event.get("message_id"))
+        if client_id is None or not known.get("original_at"):
+            return None
+        original_ms = read_moment_ms(known["original_at"])
+        # An id of another day would be in a partition in which nobody looks for the event.
+        if abs(original_ms - read_moment_ms(event["occurred_at"])) > MAX_ID_DRIFT_MS:
+            return None
+        sender = self.policy.sender
+        return make_event_id(
+            client_id,
+            key_id=sender.key_id,
+            occurred_ms=original_ms,
+            received_ms=sender.received_ms,
         )
 
     def _store(self, groups: dict[tuple[str | None, str | None], list[Row]]) -> StoreResult:
@@ -230,19 +265,29 @@ class Importer:
         self.reject(Rejection(record.line, reason, detail, row))
 
 
-def _keep_id(row: Row, exported_id: str | None) -> None:
-    """Give an exported event the id it had: one that belongs to its time or to none."""
-    if exported_id is None:
+def _keep_id(row: Row, known_id: str | None) -> None:
+    """Give an event the id that it has already: one that belongs to its time or to none."""
+    if known_id is None:
         return
     try:
-        found = str(UUID(exported_id))
+        found = str(UUID(known_id))
     except ValueError:
         return
     drift_ms = abs(id_ms(found) - read_moment_ms(row.occurred_at))
     if id_ms(found) == 0 or drift_ms < (ID_DAY_MARGIN - 1) * DAY_MS:
         row.event_id = found
-        if row.message_id == exported_id:
+        if row.message_id == known_id:
             row.message_id = None
+
+
+def _keep_clock(row: Row, known: dict[str, Any]) -> None:
+    """Give an event what was known of its sender's clock."""
+    clock, original_at = known.get("clock"), known.get("original_at")
+    if clock not in _CLOCKS:
+        return
+    row.clock = clock
+    with suppress(MomentError):
+        row.original_at = format_ms(read_moment_ms(original_at)) if original_at else None
 
 
 def _text(value: Any) -> str | None:

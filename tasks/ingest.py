@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import redis
+import structlog
 from redis.exceptions import ResponseError
 from sqlalchemy import Engine
 
 import inbox
+from door_counts import add_up
 from inbox import Batch
 from tasks.store import StoreResult, store_bodies
+
+log = structlog.get_logger()
 
 TAKE = 50
 #: Rest between two takes that find little: a transaction costs as much as fifty events, and the
@@ -69,6 +73,15 @@ class Drainer:
             secret_key=self.secret_key,
         )
         inbox.done(self.client, batches, totals=result.as_dict())
+        for counts in add_up(batch.counts for batch in batches):
+            if counts.rejected:
+                log.info(
+                    "events_rejected",
+                    door=counts.door,
+                    received=counts.received,
+                    quarantined=result.quarantined,
+                    **counts.as_log(),
+                )
         return result
 
     def _rounds(self) -> Iterator[list[Batch]]:

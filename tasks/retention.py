@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from event_ids import ID_DAY_MARGIN
 from models.daily_aggregates import UNDATED_END, DailyTotal, seal_days
 from models.database import transaction
+from models.dead_letters import purge_dead_letters
 from models.partitions import (
     drop_partition,
     ensure_partitions,
@@ -44,6 +45,7 @@ class Purged:
     cutoff: date | None
     dry_run: bool
     partitions: int = 0
+    dead_letters: int = 0
     by_partition: dict[str, Counter[str]] = field(default_factory=dict)
 
     @property
@@ -63,6 +65,7 @@ class Purged:
             "partitions": self.partitions,
             "events": self.events,
             "by_type": dict(self.by_type.most_common()),
+            "dead_letters": self.dead_letters,
             "dry_run": self.dry_run,
         }
 
@@ -127,7 +130,8 @@ def purge(
 ) -> Purged:
     """Delete the events whose day lies more than `days` before today (UTC); None keeps all.
 
-    Those of a type in `by_type` go after its own days. Each transaction aggregates the days that
+    Those of a type in `by_type` go after its own days. Dead letters go with the events of the days
+    on which they were kept. Each transaction aggregates the days that
     it touches, seals them, adds what it deletes to the purged counters, and deletes: a partition
     whole, or a chunk of the events of some types. A purge that was stopped is done by the next one.
     """
@@ -144,6 +148,7 @@ def purge(
             _purge_types(engine, day, kinds, work, done)
     if cutoff is not None:
         _purge_undated(engine, cutoff, None, work, done)
+        _purge_dead_letters(engine, cutoff, done)
     for kind, end in cutoffs.items():
         # What the purge of all types has counted already is not counted again by a dry run.
         _purge_undated(engine, end, kind, work, done, since=cutoff)
@@ -237,6 +242,16 @@ def _purge_undated(
         done.add(UNDATED, deleted)
 
 
+def _purge_dead_letters(engine: Engine, cutoff: date, done: Purged) -> None:
+    gone = CHUNK
+    while gone == CHUNK:
+        with transaction(engine) as session:
+            gone = purge_dead_letters(session, cutoff, dry_run=done.dry_run, limit=CHUNK)
+        done.dead_letters += gone
+        if done.dry_run:
+            return
+
+
 def _count_types(
     session: Session, table: str, condition: str, values: Mapping[str, object]
 ) -> dict[str, int]:
@@ -255,7 +270,7 @@ def _delete_chunk(
         text(
             f"WITH gone AS (DELETE FROM {table} WHERE event_id IN "
             f"(SELECT event_id FROM {table} WHERE {condition} LIMIT {CHUNK}) "
-            "RETURNING event_type, product_id, quantity, value, items, occurred_at), "
+            "RETURNING event_type, product_id, quantity, value, items, occurred_at, excluded), "
             f"counted AS ({counts_sql('gone')}), "
             f"added AS ({add_counts_sql('purged_product_metrics', 'counted')}) "
             "SELECT event_type, count(*) FROM gone GROUP BY event_type"

@@ -25,6 +25,7 @@ from models.store import (
 )
 from models.suppressions import Salts, read_reasons
 from tasks.bodies import days_of_bodies, read_day, read_single, refuse, split_bodies
+from tasks.rejected import keep_rejected
 
 log = structlog.get_logger()
 
@@ -45,6 +46,8 @@ class StoreResult:
     conflicting: int = 0
     dead: int = 0
     refused: int = 0
+    #: Rejected messages that are kept as dead letters; they were never accepted.
+    quarantined: int = 0
 
     def add(self, other: StoreResult) -> None:
         """Add another result to this one."""
@@ -53,6 +56,7 @@ class StoreResult:
         self.conflicting += other.conflicting
         self.dead += other.dead
         self.refused += other.refused
+        self.quarantined += other.quarantined
 
     def as_dict(self) -> dict[str, int]:
         """Give the counts by name."""
@@ -62,6 +66,7 @@ class StoreResult:
             "conflicting": self.conflicting,
             "dead": self.dead,
             "refused": self.refused,
+            "quarantined": self.quarantined,
         }
 
 
@@ -86,7 +91,9 @@ def store_bodies(
         with transaction(engine) as session:
             lock_for_store(session)
             limits = read_limits(session, secret_key=secret_key)
-            return _store_together(session, bodies, days, limits, zone=zone)
+            result = _store_together(session, bodies, days, limits, zone=zone)
+            result.quarantined = keep_rejected(session, bodies, salts=limits.salts)
+            return result
     except (DBAPIError, UnicodeDecodeError) as error:
         if not _is_final(error):
             raise
@@ -99,6 +106,7 @@ def store_bodies(
         limits = read_limits(session, secret_key=secret_key)
         kept, result = _sift(session, singles, limits, zone=zone)
         result.add(_store_apart(session, kept, zone=zone))
+        result.quarantined = keep_rejected(session, bodies, salts=limits.salts)
         return result
 
 

@@ -57,6 +57,8 @@ def server_settings() -> Iterator[Settings]:
                     "SECRET_KEY": "only for tests",
                     "ANALYTICS_JWT_SECRET": "the host application's secret, 32 bytes",
                     "API_RATE_LIMIT": "",
+                    # A machine that is busy with tests may keep a request waiting.
+                    "INGEST_TIMEOUT_S": "5",
                 }
             )
             prepare(settings, now=NOW)

@@ -14,6 +14,7 @@ from app.auth import public
 from app.blueprint import ApiBlueprint
 from app.database import current_session
 from app.state import state
+from door_counts import ACCEPTED, RECEIVED, DoorCounts, read_door_counts
 from models.job_runs import read_last_done
 from models.migrate import newest_revision, read_revision
 
@@ -57,6 +58,7 @@ def metrics() -> Response:
     try:
         depth = inbox.read_depth(state().redis)
         totals = inbox.read_totals(state().redis)
+        doors = read_door_counts(state().redis)
     except RedisError:
         Gauge("millrace_inbox_up", "1 when the inbox can be reached", registry=registry).set(0)
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -74,7 +76,29 @@ def metrics() -> Response:
     )
     for outcome, count in totals.items():
         events.labels(outcome).set(count)
+    _show_doors(registry, doors)
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _show_doors(registry: CollectorRegistry, doors: list[DoorCounts]) -> None:
+    """Write what became of the events at each door, counted as their batches are stored."""
+    came = Gauge(
+        "millrace_door_events",
+        "Events at a door that are received, and those accepted",
+        ["door", "outcome"],
+        registry=registry,
+    )
+    rejected = Gauge(
+        "millrace_door_rejected",
+        "Events that a door did not accept",
+        ["door", "reason"],
+        registry=registry,
+    )
+    for item in doors:
+        came.labels(item.door, RECEIVED).set(item.received)
+        came.labels(item.door, ACCEPTED).set(item.accepted)
+        for reason, count in item.rejected.items():
+            rejected.labels(item.door, reason).set(count)
 
 
 def _show_reconcile(registry: CollectorRegistry) -> None:

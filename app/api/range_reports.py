@@ -12,6 +12,7 @@ from app.errors import Problem
 from app.period import PeriodQuery, read_period
 from app.schemas.range_reports import (
     EffectivenessAnswer,
+    ExcludedAnswer,
     LimitedQuery,
     OverTimeAnswer,
     OverTimeQuery,
@@ -22,7 +23,9 @@ from app.schemas.range_reports import (
     TopQuery,
 )
 from app.state import state
-from models.reports.days import Days
+from app.traffic import ReportQuery, read_report
+from models.reports.days import Days, read_days
+from models.reports.excluded import read_excluded
 from models.reports.over_time import read_over_time
 from models.reports.products import read_popular
 from models.reports.recommendations import read_recommendations
@@ -67,7 +70,7 @@ def top_services(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, OverTimeAnswer)
 def events_over_time(query: dict[str, Any]) -> dict[str, Any]:
     """Count the events of each hour or day of the reporting time zone."""
-    first, last = read_period(query)
+    first, last, traffic = read_report(query)
     if query["interval"] == "hour" and (last - first).days >= MAX_HOURLY_DAYS:
         raise Problem(
             422,
@@ -75,7 +78,7 @@ def events_over_time(query: dict[str, Any]) -> dict[str, Any]:
             f"by the hour a report may span {MAX_HOURLY_DAYS} days, got {(last - first).days + 1}",
         )
     chosen = {name: query[name] for name in ("interval", "group_by", "event_type", "source")}
-    found = read_over_time(current_session(), first, last, zone=_zone(), **chosen)
+    found = read_over_time(current_session(), first, last, zone=_zone(), traffic=traffic, **chosen)
     here = state().settings.zone
     return {
         **_range(found.days),
@@ -96,20 +99,21 @@ def events_over_time(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, PopularAnswer)
 def popular_products(query: dict[str, Any]) -> dict[str, Any]:
     """Rank products over the days."""
-    first, last = read_period(query)
+    first, last, traffic = read_report(query)
     chosen = {name: query[name] for name in ("sort", "limit", "category")}
-    found = read_popular(current_session(), first, last, zone=_zone(), **chosen)
+    found = read_popular(current_session(), first, last, zone=_zone(), traffic=traffic, **chosen)
     return {**_range(found.days), "products": found.products}
 
 
 @blueprint.route("/recommendations/")
 @blueprint.doc(summary="Recommendations shown, clicked and purchased")
 @require_scope("read")
-@blueprint.arguments(PeriodQuery, location="query")
+@blueprint.arguments(ReportQuery, location="query")
 @blueprint.response(200, EffectivenessAnswer)
 def recommendations(query: dict[str, Any]) -> dict[str, Any]:
     """Say how well recommendations work, by placement, by position and by both."""
-    found = read_recommendations(current_session(), *read_period(query), zone=_zone())
+    first, last, traffic = read_report(query)
+    found = read_recommendations(current_session(), first, last, zone=_zone(), traffic=traffic)
     return {
         **_range(found.days),
         "total": found.total,
@@ -122,17 +126,42 @@ def recommendations(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/sessions/")
 @blueprint.doc(summary="Sessions: number, length, bounces")
 @require_scope("read")
-@blueprint.arguments(PeriodQuery, location="query")
+@blueprint.arguments(ReportQuery, location="query")
 @blueprint.response(200, SessionsAnswer)
 def sessions(query: dict[str, Any]) -> dict[str, Any]:
     """Count sessions by the 30-minute rule, a day and in total."""
-    found = read_sessions(current_session(), *read_period(query), zone=_zone())
+    first, last, traffic = read_report(query)
+    found = read_sessions(current_session(), first, last, zone=_zone(), traffic=traffic)
     return {**_range(found.days), "total": found.total, "by_day": found.by_day}
 
 
-def _top(name: str, query: dict[str, Any]) -> dict[str, Any]:
+@blueprint.route("/excluded/")
+@blueprint.doc(summary="Events that reports leave out, by reason")
+@require_scope("read")
+@blueprint.arguments(PeriodQuery, location="query")
+@blueprint.response(200, ExcludedAnswer)
+def excluded(query: dict[str, Any]) -> dict[str, Any]:
+    """Count what is left out, such as bots and tests, a day and in total."""
     first, last = read_period(query)
-    found = read_top(current_session(), name, first, last, zone=_zone(), limit=query["limit"])
+    # What was aggregated before there were reasons has left nothing out.
+    days = read_days(current_session(), first, last, zone=_zone(), counted="true")
+    found = read_excluded(current_session(), days)
+    return {
+        **_range(days),
+        "total": sum(found.by_reason.values()),
+        "by_reason": found.by_reason,
+        "by_day": [
+            {"date": day, "events": reasons.total(), "by_reason": reasons}
+            for day, reasons in found.by_day.items()
+        ],
+    }
+
+
+def _top(name: str, query: dict[str, Any]) -> dict[str, Any]:
+    first, last, traffic = read_report(query)
+    found = read_top(
+        current_session(), name, first, last, zone=_zone(), limit=query["limit"], traffic=traffic
+    )
     return {
         **_range(found.days),
         "property": name,

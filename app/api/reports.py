@@ -10,6 +10,7 @@ from app.clock import today
 from app.database import current_session
 from app.schemas.reports import ActiveQuery, ActiveUsers, DailySummary, DayQuery
 from app.state import state
+from app.traffic import read_traffic
 from models.reports.people import People, read_active
 from models.reports.summary import read_day
 
@@ -26,7 +27,12 @@ blueprint = ApiBlueprint(
 def daily_summary(query: dict[str, Any]) -> dict[str, Any]:
     """Give one day's figures and say where they are from."""
     day = query["date"] or today()
-    figures = read_day(current_session(), day, zone=state().settings.report_timezone)
+    figures = read_day(
+        current_session(),
+        day,
+        zone=state().settings.report_timezone,
+        traffic=read_traffic(query, day, day),
+    )
     return {
         "date": day,
         "total_events": figures.events,
@@ -34,6 +40,7 @@ def daily_summary(query: dict[str, Any]) -> dict[str, Any]:
         "unique_anonymous": figures.unique_anonymous,
         "by_type": figures.types,
         "top_products": figures.products,
+        "excluded": figures.excluded,
         "source": figures.source,
     }
 
@@ -44,10 +51,17 @@ def daily_summary(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(ActiveQuery, location="query")
 @blueprint.response(200, ActiveUsers)
 def active_users(query: dict[str, Any]) -> dict[str, Any]:
-    """Count different people in the day and in the 7 and 30 days that end with it."""
+    """Count different people in the day and in the 7 and 30 days that end with it.
+
+    All traffic is counted from events, whatever the method; null where these are purged.
+    """
     day = query["date"] or today()
     found = read_active(
-        current_session(), day, zone=state().settings.report_timezone, method=query["method"]
+        current_session(),
+        day,
+        zone=state().settings.report_timezone,
+        method=query["method"],
+        traffic=query["traffic"],
     )
     one, month = found["day"], found["month"]
     sources = {people.source for people in found.values() if people is not None}

@@ -13,7 +13,7 @@ from app.blueprint import ApiBlueprint
 from app.clock import now, today_utc
 from app.database import current_session, db
 from app.errors import Problem
-from app.event_query import read_span
+from app.event_query import excluded_by, read_span
 from app.schemas.activity import ActivityAnswer, ActivityQuery, SummaryAnswer, SummaryQuery
 from app.schemas.events import MAX_ACTIVITY_DAYS
 from app.state import state
@@ -39,7 +39,12 @@ def analyse(query: dict[str, Any]) -> dict[str, Any]:
     since, until = _read_span(query)
     activity = read_activity(
         current_session(),
-        EventFilter(user_id=query["user_id"], since=since, until=query["until"]),
+        EventFilter(
+            user_id=query["user_id"],
+            excluded=excluded_by(query["traffic"]),
+            since=since,
+            until=query["until"],
+        ),
         zone=state().settings.report_timezone,
         today=today_utc(),
     )
@@ -72,7 +77,11 @@ def summarise_activity(query: dict[str, Any], user_id: str) -> dict[str, Any]:
     moment = now()
     page = read_page(
         db.engine,
-        EventFilter(user_id=user_id, since=moment - timedelta(days=query["days"])),
+        EventFilter(
+            user_id=user_id,
+            excluded=excluded_by(query["traffic"]),
+            since=moment - timedelta(days=query["days"]),
+        ),
         before=None,
         limit=MAX_SUMMARISED,
         today=today_utc(),

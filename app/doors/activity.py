@@ -14,17 +14,17 @@ from werkzeug.wrappers import Request, Response
 from app.auth import takes_write_key
 from app.blueprint import ApiBlueprint
 from app.doors.native import ANSWERS, answer_reading, take_events, write_created
+from app.doors.routes import Doors
 from app.schemas import examples
 from app.schemas.events import ActivityBatch, ActivityEvent, LogAnswer, LogBatchAnswer
 from app.state import State, state
-from intake.request import BodyError, Reading, read_request
+from intake.request import BodyError, Reading, SkewOf, read_request
 from intake.rows import Rules, Sender
 
 blueprint = ApiBlueprint("activity", __name__, description="Send activity events")
 
-#: The paths with and without their last slash.
-LOG_PATHS = ("/api/events/log", "/api/events/log/")
-BATCH_PATHS = ("/api/events/log/batch", "/api/events/log/batch/")
+LOG_PATH = "/api/events/log"
+BATCH_PATH = "/api/events/log/batch"
 
 
 def _documented(summary: str, body: type, shown: dict[str, Any], answer: type) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _documented(summary: str, body: type, shown: dict[str, Any], answer: type) -
     }
 
 
-@blueprint.route(LOG_PATHS[0], methods=["POST"])
+@blueprint.route(LOG_PATH, methods=["POST"])
 @blueprint.doc(**_documented("Log one activity event", ActivityEvent, examples.ACTIVITY, LogAnswer))
 @takes_write_key
 def log_event() -> Response:
@@ -47,7 +47,7 @@ def log_event() -> Response:
     return answer_log(request, state())
 
 
-@blueprint.route(BATCH_PATHS[0], methods=["POST"])
+@blueprint.route(BATCH_PATH, methods=["POST"])
 @blueprint.doc(
     **_documented(
         "Log a list of activity events", ActivityBatch, examples.ACTIVITIES, LogBatchAnswer
@@ -61,7 +61,7 @@ def log_events() -> Response:
 
 def answer_log(request: Request, here: State) -> Response:
     """Answer one request of /log. Raises Problem."""
-    reading = take_events(request, here, read=_read_one)
+    reading = take_events(request, here, door="activity", read=_read_one)
     if reading is None:
         return write_created(None)
     return write_created({"event_id": reading.rows[0].event_id, "status": "accepted"})
@@ -69,24 +69,30 @@ def answer_log(request: Request, here: State) -> Response:
 
 def answer_log_batch(request: Request, here: State) -> Response:
     """Answer one request of /log/batch. Raises Problem."""
-    reading = take_events(request, here, read=_read_list)
+    reading = take_events(request, here, door="activity", read=_read_list)
     return write_created(None if reading is None else answer_reading(reading))
 
 
-def _read_one(body: bytes, *, sender: Sender, rules: Rules) -> Reading:
-    reading = read_request(body, sender=sender, rules=rules)
+def _read_one(body: bytes, *, sender: Sender, rules: Rules, skew_of: SkewOf) -> Reading:
+    reading = read_request(body, sender=sender, rules=rules, skew_of=skew_of)
     if not reading.single:
-        raise BodyError("not_an_event", f"the body must be one event: lists go to {BATCH_PATHS[0]}")
+        raise BodyError("not_an_event", f"the body must be one event: lists go to {BATCH_PATH}")
     return reading
 
 
-def _read_list(body: bytes, *, sender: Sender, rules: Rules) -> Reading:
+def _read_list(body: bytes, *, sender: Sender, rules: Rules, skew_of: SkewOf) -> Reading:
     if body.lstrip()[:1] == b"[":
         body = b'{"events":%b}' % body
-    reading = read_request(body, sender=sender, rules=rules)
+    reading = read_request(body, sender=sender, rules=rules, skew_of=skew_of)
     if reading.single:
         raise BodyError(
             "not_a_list",
-            f'the body must be a list or {{"events": […]}}: one event goes to {LOG_PATHS[0]}',
+            f'the body must be a list or {{"events": […]}}: one event goes to {LOG_PATH}',
         )
     return reading
+
+
+ROUTES: dict[str, Doors] = {
+    LOG_PATH: {"POST": answer_log},
+    BATCH_PATH: {"POST": answer_log_batch},
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -12,17 +13,16 @@ from werkzeug.wrappers import Request, Response
 from app.auth import takes_write_key
 from app.blueprint import ApiBlueprint
 from app.body import check_content_type, read_body
+from app.doors.routes import Doors
 from app.errors import Problem
 from app.host_tokens import read_jwt_user
 from app.schemas import examples
 from app.schemas.events import EventAccepted, LogBatchAnswer
-from app.sink import SinkUnavailable
+from app.sender import accept, is_declined, read_sender, skew_of
 from app.state import State, state
-from app.visitor import anonymise_address, read_address, read_user_agent, wants_privacy
-from app.write_keys import check_write_key
+from app.write_keys import read_write_key
 from intake.contract import MAX_ID, EventSchema
-from intake.request import BodyError, Reading, encode_batch, read_request
-from intake.rows import Sender
+from intake.request import BodyError, Reading, read_request
 
 blueprint = ApiBlueprint("ingestion", __name__, description="Send events")
 
@@ -47,11 +47,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 _ACCEPTED = {"application/json": {"schema": {"anyOf": [EventAccepted, LogBatchAnswer]}}}
 
-#: The path with and without its last slash.
-PATHS = ("/api/v1/analytics/events/", "/api/v1/analytics/events")
+PATH = "/api/v1/analytics/events/"
 
 
-@blueprint.route(PATHS[0], methods=["POST"])
+@blueprint.route(PATH, methods=["POST"])
 @blueprint.doc(
     summary='Send one event, or a list of them as {"events": […]}',
     requestBody={
@@ -72,27 +71,46 @@ def answer_events(request: Request, here: State) -> Response:
     return write_created(None if reading is None else answer_reading(reading))
 
 
-def take_events(request: Request, here: State, *, read: Reader = read_request) -> Reading | None:
+def take_events(
+    request: Request, here: State, *, door: str = "native", read: Reader = read_request
+) -> Reading | None:
     """Judge the events of a request and put the accepted ones into the inbox. Raises Problem.
 
     `read` makes verdicts of the body. None when collection is switched off, or the browser
     declines it, and nothing was kept.
     """
-    settings = here.settings
-    if not settings.analytics_enabled or (settings.respect_dnt and wants_privacy(request)):
+    if is_declined(request, here):
         return None
     here.suppressed.watch()
-    sender = read_sender(request, here)
+    sender = replace(
+        read_sender(request, here, key=read_write_key(request)),
+        user_id=_read_user(request, here),
+        anonymous_id=_header(request, "X-Client-ANON-ID"),
+        idempotency_key=_header(request, "Idempotency-Key"),
+    )
     check_content_type(request)
-    body = read_body(request, max_bytes=settings.max_request_bytes)
+    body = read_body(request, max_bytes=here.settings.max_request_bytes)
     try:
-        reading = read(body, sender=sender, rules=here.rules)
+        reading = read(
+            body, sender=sender, rules=here.rules, skew_of=skew_of(request, here, sender)
+        )
     except BodyError as error:
         raise Problem(_BODY_STATUS.get(error.reason, 400), error.reason, error.detail) from None
+    accept(here, reading, door=door)
     if not reading.rows:
         raise _nothing_accepted(reading)
-    accept(here, reading, sender)
     return reading
+
+
+def answer_prefix(request: Request, here: State) -> Response:
+    """Say what the prefix is for, to whoever opens in a browser what their SDK has for its host."""
+    prefix = here.settings.door_prefix
+    answer = {
+        "name": "millrace",
+        "detail": "events are taken here: give this address to your SDK for its host",
+        "links": {"send_events": f"{prefix}/in", "tracker": f"{prefix}/m.js"},
+    }
+    return Response(orjson.dumps(answer), mimetype="application/json")
 
 
 def write_created(answer: dict[str, Any] | None) -> Response:
@@ -100,49 +118,6 @@ def write_created(answer: dict[str, Any] | None) -> Response:
     if answer is None:
         return Response(status=204)
     return Response(orjson.dumps(answer), status=201, mimetype="application/json")
-
-
-def read_sender(request: Request, here: State) -> Sender:
-    """Gather what all events of the request share, and check its credentials."""
-    settings = here.settings
-    received_ms = here.now_ms()
-    key = check_write_key(
-        request, here.write_keys, required=settings.require_key, now_ms=received_ms
-    )
-    address = read_address(request, trusted_proxies=settings.trusted_proxies)
-    return Sender(
-        received_ms=received_ms,
-        key_id=key.key_id if key else "",
-        source=key.source if key else None,
-        user_id=read_jwt_user(
-            request, secret=settings.jwt_secret, algorithms=settings.jwt_algorithms.split(",")
-        ),
-        anonymous_id=_header(request, "X-Client-ANON-ID"),
-        idempotency_key=_header(request, "Idempotency-Key"),
-        ip_address=anonymise_address(
-            address,
-            mode=settings.ip_mode,
-            salt=here.daily_salt.of(received_ms) if settings.ip_mode == "hashed" else b"",
-        ),
-        user_agent=read_user_agent(request),
-    )
-
-
-def accept(here: State, reading: Reading, sender: Sender) -> None:
-    """Put the accepted events into the inbox, or answer 503 within half a second.
-
-    Raises Problem 429 when the write key has sent its share of the minute.
-    """
-    limit = here.write_keys.limit_of(sender.key_id)
-    if limit is not None:
-        here.key_limits.spend(sender.key_id, len(reading.rows), limit=limit)
-    body = encode_batch(reading.rows, sender=sender)
-    try:
-        here.sink.put(body, events=len(reading.rows), days=reading.days)
-    except SinkUnavailable as error:
-        raise Problem(
-            503, error.code, error.detail, headers={"Retry-After": str(error.retry_after_s)}
-        ) from None
 
 
 def answer_reading(reading: Reading) -> dict[str, Any]:
@@ -167,8 +142,20 @@ def _nothing_accepted(reading: Reading) -> Problem:
     return Problem(status, verdict["reason"], verdict["detail"], **more)
 
 
+def _read_user(request: Request, here: State) -> str | None:
+    settings = here.settings
+    return read_jwt_user(
+        request, secret=settings.jwt_secret, algorithms=settings.jwt_algorithms.split(",")
+    )
+
+
 def _header(request: Request, name: str) -> str | None:
     value = request.headers.get(name, "").strip()
     if len(value) > MAX_ID or "\0" in value:
         raise Problem(400, "bad_header", f"{name} may have {MAX_ID} characters, got {len(value)}")
     return value or None
+
+
+ROUTES: dict[str, Doors] = {PATH: {"POST": answer_events}}
+#: Below DOOR_PREFIX only: paths that no block list knows.
+SHORT_ROUTES: dict[str, Doors] = {"/in": {"POST": answer_events}, "/": {"GET": answer_prefix}}

@@ -8,12 +8,13 @@ from marshmallow import Schema, fields, validate
 
 from app.schemas.events import MAX_ACTIVITY_DAYS, days_field, moment_field, text_field
 from app.schemas.figures import Elapsed, Rate, from_field
+from app.traffic import TrafficQuery
 from intake.contract import MAX_ID
 
 _COUNTS: dict[str, Any] = {"keys": fields.String(), "values": fields.Integer()}
 
 
-class ActivityQuery(Schema):
+class ActivityQuery(TrafficQuery):
     """Whose activity, and when; everybody's of the last 30 days by default."""
 
     user_id = text_field(MAX_ID)
@@ -86,7 +87,7 @@ class ActivityAnswer(Schema):
     source = from_field("events")
 
 
-class SummaryQuery(Schema):
+class SummaryQuery(TrafficQuery):
     """How far a summary looks back."""
 
     days = fields.Integer(

@@ -54,6 +54,11 @@ class EventQuery(PageQuery):
     event_category = text_field(MAX_NAME)
     entity_type = text_field(MAX_NAME)
     entity_id = text_field(MAX_ID, "with entity_type")
+    excluded = text_field(
+        MAX_NAME,
+        "a reason, such as bot; none: events that reports count; any: those that they leave out; "
+        "without it, all",
+    )
     days = days_field(MAX_DAYS, "the last days up to now")
     since = moment_field("events that happened then or later")
     until = moment_field("events that happened before")
@@ -86,6 +91,23 @@ class EventAnswer(Schema):
     key_id = fields.String(allow_none=True, metadata={"description": "of the write key"})
     ip_address = fields.String(allow_none=True)
     user_agent = fields.String(allow_none=True)
+    original_at = fields.AwareDateTime(
+        allow_none=True, metadata={"description": "the sender's own time, where it was corrected"}
+    )
+    sent_at = fields.AwareDateTime(
+        allow_none=True, metadata={"description": "when the sender says that it was sent"}
+    )
+    clock = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "what was done about the sender's time: corrected, clamped or wrong; "
+            "null: nothing"
+        },
+    )
+    excluded = fields.String(
+        allow_none=True,
+        metadata={"description": "why reports leave the event out; null: they count it"},
+    )
 
 
 class EventList(Schema):

@@ -17,7 +17,9 @@ MAX_ORIGINS = 100
 #: Far beyond what a key is for, and within what a date can hold.
 MAX_GRACE_S = 30 * 86_400
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\s]{1,253}")
-_WRITE_ONLY = ("source", "allowed_origins", "rate_limit")
+_WRITE_ONLY = ("source", "allowed_origins", "rate_limit", "test", "key")
+#: What a header can carry, and an SDK puts into one: no spaces.
+_KEY = re.compile(r"[!-~]{8,200}\Z")
 
 
 def _storable(text: str) -> None:
@@ -61,6 +63,21 @@ class KeyRequest(Schema):
         allow_none=True,
         validate=validate.Range(1, 10_000_000),
         metadata={"description": "events a minute"},
+    )
+    test = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: reports leave its events out, excluded as `test`"},
+    )
+    key = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Regexp(
+            _KEY, error="Must be 8 to 200 letters, digits and signs of ASCII, without spaces."
+        ),
+        metadata={
+            "description": "a key that clients send already, to be known here too; it is as public "
+            "as it was. Without it, one is drawn"
+        },
     )
     expires_at = fields.AwareDateTime(
         load_default=None, allow_none=True, default_timezone=UTC, format="iso"
@@ -108,6 +125,9 @@ class KeyAnswer(Schema):
     )
     allowed_origins = fields.List(fields.String(), required=True)
     rate_limit = fields.Integer(allow_none=True)
+    test = fields.Boolean(
+        required=True, metadata={"description": "true: reports leave its events out"}
+    )
     created_at = fields.AwareDateTime(required=True)
     expires_at = fields.AwareDateTime(allow_none=True)
     last_used_at = fields.AwareDateTime(

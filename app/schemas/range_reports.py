@@ -6,14 +6,14 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from app.period import PeriodQuery
 from app.schemas.figures import SOURCES, Money, Rate, from_field
 from app.schemas.lists import MAX_PAGE
-from app.schemas.reports import SessionFigures
+from app.schemas.reports import ReasonCounts, SessionFigures
+from app.traffic import ReportQuery
 from intake.contract import MAX_ID, MAX_NAME
 
 
-class LimitedQuery(PeriodQuery):
+class LimitedQuery(ReportQuery):
     """Which days, and how many rows."""
 
     limit = fields.Integer(load_default=10, validate=validate.Range(1, MAX_PAGE))
@@ -29,7 +29,7 @@ class TopQuery(LimitedQuery):
     )
 
 
-class OverTimeQuery(PeriodQuery):
+class OverTimeQuery(ReportQuery):
     """Which events to count in which buckets."""
 
     interval = fields.String(load_default="day", validate=validate.OneOf(["hour", "day"]))
@@ -181,3 +181,19 @@ class SessionsAnswer(RangeAnswer):
 
     total = fields.Nested(SessionFigures)
     by_day = fields.List(fields.Nested(DaySessions))
+
+
+class DayExcluded(Schema):
+    """What the figures of one day leave out."""
+
+    date = fields.Date()
+    events = fields.Integer()
+    by_reason = ReasonCounts()
+
+
+class ExcludedAnswer(RangeAnswer):
+    """What the figures of all days leave out, and those of each."""
+
+    total = fields.Integer(metadata={"description": "events that are left out"})
+    by_reason = ReasonCounts()
+    by_day = fields.List(fields.Nested(DayExcluded))

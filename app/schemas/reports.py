@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marshmallow import Schema, fields, validate
 
 from app.period import FIRST_DAY, LAST_DAY
 from app.schemas.figures import SOURCES, Elapsed, Money, Rate, from_field
+from app.traffic import TrafficQuery
 
 
-class DayQuery(Schema):
+class DayQuery(TrafficQuery):
     """The day of a report; today by default, in the reporting time zone."""
 
     date = fields.Date(load_default=None, validate=validate.Range(FIRST_DAY, LAST_DAY))
@@ -25,6 +28,16 @@ class ActiveQuery(DayQuery):
             "takes sketches only where events are purged"
         },
     )
+
+
+class ReasonCounts(fields.Dict):
+    """Events that are left out, by the reason; the empty one stands for the rarest of a day."""
+
+    def __init__(self) -> None:
+        described: dict[str, Any] = {
+            "description": "events that are left out, by the reason, such as bot or test"
+        }
+        super().__init__(keys=fields.String(), values=fields.Integer(), metadata=described)
 
 
 class TypeCount(Schema):
@@ -70,6 +83,7 @@ class DailySummary(Schema):
     )
     by_type = fields.List(fields.Nested(TypeCount))
     top_products = fields.List(fields.Nested(TopProduct))
+    excluded = ReasonCounts()
     source = from_field(*SOURCES)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.daily_aggregates import day_bounds, events_sql, of_days_sql
+from models.traffic import ALL, COUNTED, Traffic
 
 #: The daily tables have rows of each day that was aggregated since they exist.
-COUNTED = "EXISTS (SELECT FROM daily_sessions WHERE daily_sessions.day = daily_totals.day)"
+HAS_ROWS = "EXISTS (SELECT FROM daily_sessions WHERE daily_sessions.day = daily_totals.day)"
 #: Runs of neighbouring days that are looked up one by one; of more, all between them are read.
 MAX_RUNS = 12
 
@@ -36,6 +37,7 @@ class Days:
 
     `recounted` have events that the aggregates do not know; they are counted from these. `lost`
     is the last day that was purged before it was counted in this way: nobody knows it any more.
+    Aggregates know counted traffic only: of all traffic every day is recounted.
     """
 
     first: date
@@ -43,6 +45,7 @@ class Days:
     zone: str
     recounted: tuple[date, ...] = ()
     lost: date | None = None
+    traffic: Traffic = COUNTED
 
     @property
     def source(self) -> From:
@@ -73,13 +76,18 @@ class Days:
     def events_sql(self) -> str:
         """Write the relation of the events of the recounted days."""
         if len(self.recounted) == 1:
-            return events_sql(of_days_sql("_0"), day="CAST(:first_0 AS date)")
+            day = "CAST(:first_0 AS date)"
+            return events_sql(of_days_sql("_0"), day=day, traffic=self.traffic)
         runs = self._runs()
         condition = " OR ".join(f"({of_days_sql(f'_{n}')})" for n in range(len(runs)))
         if sum((last - first).days + 1 for first, last in runs) > len(self.recounted):
             day = "(occurred_at AT TIME ZONE :zone)::date"
             condition = f"({condition}) AND {day} = ANY(CAST(:recounted AS date[]))"
-        return events_sql(condition)
+        return events_sql(condition, traffic=self.traffic)
+
+    def of_all_traffic(self) -> Days:
+        """Give the same days, with every event of those that are recounted."""
+        return replace(self, traffic=ALL)
 
     def parameters(self, **more: Any) -> dict[str, Any]:
         """Give the parameters of both relations, and more."""
@@ -106,13 +114,25 @@ class Days:
 
 
 def read_days(
-    session: Session, first: date, last: date, *, zone: str, counted: str = COUNTED, **names: Any
+    session: Session,
+    first: date,
+    last: date,
+    *,
+    zone: str,
+    counted: str = HAS_ROWS,
+    traffic: Traffic = COUNTED,
+    **names: Any,
 ) -> Days:
     """Find out where the figures of the days first to last are.
 
-    `counted` is a condition on daily_totals: the aggregates of the day hold what the report asks
-    for; `names` are its parameters. A day without a row there never had an event.
+    Of all traffic they are in the events, none of which may be purged. `counted` is a condition on
+    daily_totals: the aggregates of the day hold what the report asks for; `names` are its
+    parameters. A day without a row there never had an event.
     """
+    if traffic == ALL:
+        hurry(session)
+        every = tuple(first + timedelta(days=n) for n in range((last - first).days + 1))
+        return Days(first, last, zone, recounted=every, traffic=ALL)
     found = session.execute(
         text(
             f"""

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from models.daily_aggregates import count_types_sql
 from models.hourly_aggregates import count_hours_sql
-from models.reports.days import COUNTED, Days, read_days
+from models.reports.days import Days, read_days
+from models.traffic import COUNTED, Traffic
 
 Interval = Literal["hour", "day"]
 GroupBy = Literal["event_type", "source", "none"]
@@ -59,15 +60,16 @@ def read_over_time(
     group_by: GroupBy = "none",
     event_type: str | None = None,
     source: str | None = None,
+    traffic: Traffic = COUNTED,
 ) -> OverTime:
     """Count the events of each hour or day from first to last; the empty source means none."""
     if interval == "hour":
-        days = read_days(session, first, last, zone=zone, counted=COUNTED)
+        days = read_days(session, first, last, zone=zone, traffic=traffic)
         rows = days.rows_sql(
             "hourly_aggregates", "hour AS start, event_type, source, events", count_hours_sql
         )
     else:
-        days = read_days(session, first, last, zone=zone, counted="true")
+        days = read_days(session, first, last, zone=zone, counted="true", traffic=traffic)
         rows = days.rows_sql(
             "daily_aggregates",
             "day::timestamp AT TIME ZONE :zone AS start, event_type, source, events",

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from models.daily_aggregates import day_bounds, events_of_days_sql, read_sealed_through
 from models.reports.days import Days, From, hurry, read_days
 from models.sketches import Crowd, Estimate
+from models.traffic import ALL, COUNTED, Traffic
 
 Method = Literal["auto", "exact", "sketch"]
 
@@ -51,29 +52,30 @@ class People:
 
 
 def read_active(
-    session: Session, day: date, *, zone: str, method: Method
+    session: Session, day: date, *, zone: str, method: Method, traffic: Traffic = COUNTED
 ) -> dict[str, People | None]:
     """Count the people of the day, week and month that end with a day.
 
     A day that is aggregated has an exact count in its total. Longer periods are counted from their
     events (`exact`), unless a part of these is purged, or estimated from the sketches of their days
-    (`sketch`); `auto` counts where it can. None where events are wanted that are purged.
+    (`sketch`); `auto` counts where it can. None where events are wanted that are purged. Totals
+    and sketches know counted traffic only: all traffic is counted from events.
     """
     periods = {name: day - timedelta(days=length - 1) for name, length in PERIODS.items()}
     found: dict[str, People | None] = {}
-    if method != "sketch":
-        found |= _read_exact(session, periods, day, zone=zone)
-    if method != "exact":
+    if method != "sketch" or traffic == ALL:
+        found |= _read_exact(session, periods, day, zone=zone, traffic=traffic)
+    if method != "exact" and traffic == COUNTED:
         missing = {name: first for name, first in periods.items() if found.get(name) is None}
         found |= _read_sketched(session, missing, day, zone=zone)
     return {name: found.get(name) for name in periods}
 
 
 def _read_exact(
-    session: Session, periods: Mapping[str, date], last: date, *, zone: str
+    session: Session, periods: Mapping[str, date], last: date, *, zone: str, traffic: Traffic
 ) -> dict[str, People | None]:
     found: dict[str, People | None] = {}
-    days = read_days(session, last, last, zone=zone, counted="true")
+    days = read_days(session, last, last, zone=zone, counted="true", traffic=traffic)
     if not days.recounted:
         found["day"] = _read_total(session, last)
     sealed = read_sealed_through(session)
@@ -83,7 +85,7 @@ def _read_exact(
         if name not in found and (sealed is None or first > sealed)
     }
     if wanted:
-        found |= _count(session, wanted, last, zone=zone)
+        found |= _count(session, wanted, last, zone=zone, traffic=traffic)
     return found
 
 
@@ -97,7 +99,7 @@ def _read_total(session: Session, day: date) -> People:
 
 
 def _count(
-    session: Session, periods: Mapping[str, date], last: date, *, zone: str
+    session: Session, periods: Mapping[str, date], last: date, *, zone: str, traffic: Traffic
 ) -> dict[str, People | None]:
     """Count the people of all periods in one look at the events of the longest."""
     # Whoever came in a period came last in it: the periods end with the same day.
@@ -113,7 +115,7 @@ def _count(
     row = session.execute(
         text(
             f"SELECT {counts} FROM (SELECT known_user_id, unknown_id, max(day) AS latest "
-            f"FROM {events_of_days_sql()} GROUP BY 1, 2) AS person"
+            f"FROM {events_of_days_sql(traffic=traffic)} GROUP BY 1, 2) AS person"
         ),
         {**day_bounds(min(periods.values()), last, zone=zone), **periods},
     ).one()

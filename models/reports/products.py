@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.daily_product_metrics import count_products_by_day_sql
 from models.reports.days import Days, read_days
+from models.traffic import COUNTED, Traffic
 from models.weekly_product_metrics import days_parameters, days_sql
 
 Sort = Literal["score", "views", "sales", "revenue"]
@@ -51,9 +52,10 @@ def read_popular(
     sort: Sort,
     limit: int,
     category: str | None = None,
+    traffic: Traffic = COUNTED,
 ) -> Popular:
     """Rank products over the days first to last; of one category, if the catalogue knows it."""
-    days = read_days(session, first, last, zone=zone, counted="true")
+    days = read_days(session, first, last, zone=zone, counted="true", traffic=traffic)
     columns = ", ".join(_COLUMNS)
     rows, recounted = days_sql(columns), ""
     if days.recounted:

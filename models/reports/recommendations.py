@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from models.daily_recommendations import count_recommendations_sql
 from models.rates import Rate, proportion
 from models.reports.days import Days, read_days
+from models.traffic import COUNTED, Traffic
 
 _COLUMNS = "placement, position, shown, clicked, purchased"
 #: Rows of an answer; names of placements come from outside.
@@ -51,9 +52,11 @@ class Effectiveness:
     places: list[Place]
 
 
-def read_recommendations(session: Session, first: date, last: date, *, zone: str) -> Effectiveness:
+def read_recommendations(
+    session: Session, first: date, last: date, *, zone: str, traffic: Traffic = COUNTED
+) -> Effectiveness:
     """Sum the days first to last, by placement, by position and by both."""
-    days = read_days(session, first, last, zone=zone)
+    days = read_days(session, first, last, zone=zone, traffic=traffic)
     rows = days.rows_sql("daily_recommendations", _COLUMNS, count_recommendations_sql)
     found = session.execute(
         text(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models.daily_sessions import count_sessions_sql
 from models.reports.days import Days, read_days
+from models.traffic import COUNTED, Traffic
 
 _COLUMNS = "day, sessions, bounces, events, duration_ms"
 
@@ -49,9 +50,11 @@ class SessionsByDay:
     by_day: list[Sessions]
 
 
-def read_sessions(session: Session, first: date, last: date, *, zone: str) -> SessionsByDay:
+def read_sessions(
+    session: Session, first: date, last: date, *, zone: str, traffic: Traffic = COUNTED
+) -> SessionsByDay:
     """Count the sessions of the days first to last. A session ends with its day."""
-    days = read_days(session, first, last, zone=zone)
+    days = read_days(session, first, last, zone=zone, traffic=traffic)
     rows = days.rows_sql("daily_sessions", _COLUMNS, count_sessions_sql)
     found = {
         row.day: Sessions(*row)

@@ -13,6 +13,8 @@ from event_types import types_by_counter
 from models.daily_aggregates import count_days_sql, count_types_sql
 from models.daily_product_metrics import count_products_by_day_sql
 from models.reports.days import Days, From, read_days
+from models.reports.excluded import read_excluded
+from models.traffic import ALL, COUNTED, Traffic
 
 TOP = 10
 _TYPES = "day, event_type, source, events, unique_users, unique_anonymous"
@@ -31,12 +33,14 @@ class Figures:
     unique_anonymous: int
     types: list[Any]
     products: list[Any]
+    #: Events that are not among these, by the reason.
+    excluded: dict[str, int]
     source: From
 
 
-def read_day(session: Session, day: date, *, zone: str) -> Figures:
+def read_day(session: Session, day: date, *, zone: str, traffic: Traffic = COUNTED) -> Figures:
     """Read one day's figures: the aggregates unless the day has events they do not know."""
-    days = read_days(session, day, day, zone=zone)
+    days = read_days(session, day, day, zone=zone, traffic=traffic)
     types = _read_types(session, days)
     people = _read_people(session, days)
     return Figures(
@@ -45,6 +49,7 @@ def read_day(session: Session, day: date, *, zone: str) -> Figures:
         unique_anonymous=people.unique_anonymous,
         types=types,
         products=_read_products(session, days),
+        excluded={} if traffic == ALL else read_excluded(session, days).by_reason,
         source=days.source,
     )
 

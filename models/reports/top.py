@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from models.daily_aggregates import count_types_sql
 from models.daily_values import REST, count_values_sql, property_parameters
 from models.reports.days import Days, read_days
+from models.traffic import COUNTED, Traffic
 
 #: Columns by which daily_aggregates is kept, so that they need not be configured.
 AGGREGATED = frozenset({"event_type", "source"})
@@ -32,18 +33,29 @@ class Top:
     other: int
 
 
-def read_top(session: Session, name: str, first: date, last: date, *, zone: str, limit: int) -> Top:
+def read_top(
+    session: Session,
+    name: str,
+    first: date,
+    last: date,
+    *,
+    zone: str,
+    limit: int,
+    traffic: Traffic = COUNTED,
+) -> Top:
     """Rank the values of a property or column over the days first to last.
 
     It is counted a day when REPORT_PROPERTIES names it; the other days are counted from their
     events, while they have them.
     """
     if name in AGGREGATED:
-        days = read_days(session, first, last, zone=zone, counted="true")
+        days = read_days(session, first, last, zone=zone, counted="true", traffic=traffic)
         rows = days.rows_sql("daily_aggregates", "day, event_type, source, events", count_types_sql)
         counted = f"SELECT {name} AS value, events FROM {rows} WHERE {name} <> ''"
     else:
-        days = read_days(session, first, last, zone=zone, counted=_CONFIGURED, property=name)
+        days = read_days(
+            session, first, last, zone=zone, counted=_CONFIGURED, traffic=traffic, property=name
+        )
         rows = days.rows_sql(
             "daily_values",
             "property, value, events",

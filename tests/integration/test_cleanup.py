@@ -259,9 +259,10 @@ def test_cleaning_up_needs_the_scope_erase(client: FlaskClient, engine: Engine) 
 
 
 def test_the_catalogue_of_types_is_listed_by_name(client: FlaskClient, admin: Headers) -> None:
-    listed = body(client.get("/api/event-types/", headers=admin))
+    listed = body(client.get("/api/event-types/?limit=1000", headers=admin))
     first = body(client.get("/api/event-types?limit=2", headers=admin))
-    rest = body(client.get(f"/api/event-types?cursor={first['next_cursor']}", headers=admin))
+    after = f"cursor={first['next_cursor']}&limit=1000"
+    rest = body(client.get(f"/api/event-types?{after}", headers=admin))
 
     names = [kind["name"] for kind in listed["event_types"]]
     assert names == sorted(names)
@@ -276,6 +277,6 @@ def test_the_catalogue_of_types_is_listed_by_name(client: FlaskClient, admin: He
         "counter": "sales",
         "sign": -1,
         "weight": 0.0,
-        "synonyms": ["order_refunded", "order_cancelled", "return", "cancellation"],
+        "synonyms": ["order_refunded", "return", "cancellation"],
         "own": False,
     }

@@ -296,7 +296,7 @@ def test_a_purge_in_the_middle_does_not_go_unseen(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("format_", "told"),
     [
-        ("csv", "export_interrupted,{id}" + "," * 22 + "\r\n"),
+        ("csv", "export_interrupted,{id}" + "," * 26 + "\r\n"),
         ("ndjson", '{{"error":"export_interrupted","last_id":"{id}"}}\n'),
     ],
 )

@@ -52,6 +52,11 @@ def runner(
     monkeypatch.chdir(tmp_path)
     rugs = [f"rug-{size},Wool rug {size} cm,{size}.50\n" for size in range(60, 260, 10)]
     Path("products.csv").write_text("product_id,name,price\n" + "".join(rugs))
+    Path("archive").mkdir()
+    Path("archive", "1.ndjson").write_text(
+        '{"type": "track", "event": "Product Viewed", "messageId": "m-1", "anonymousId": "a-1", '
+        '"properties": {"product_id": "lamp"}, "timestamp": "2026-03-15T09:00:00Z"}'
+    )
     apps = []
 
     def client_with(variables: dict[str, str]) -> FlaskClient:

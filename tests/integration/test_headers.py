@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from app import slow_requests
 from app.auth import public
-from app.lane import DOORS
+from app.lane import ROUTES
 from logs import describe_error
 from tests.builders import body
 from tests.integration.test_door import URL, VIEW
@@ -147,7 +147,7 @@ def test_the_log_of_a_fault_of_ours_says_where_and_not_what(
         raise KeyError("user-4711-secret")
 
     app.add_url_rule("/broken/<who>", view_func=public(broken), methods=["POST"])
-    monkeypatch.setitem(DOORS, URL, broken)
+    monkeypatch.setitem(ROUTES.exact, URL, {"POST": broken})
 
     answer = app.test_client().post(path, json=PERSON, headers={"X-Request-ID": "r1"})
 

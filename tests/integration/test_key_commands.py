@@ -61,6 +61,23 @@ def test_a_key_made_by_hand_opens_the_door(run: Run, client: FlaskClient) -> Non
     assert client.post(URL, json=VIEW, headers={"X-Write-Key": made["key"]}).status_code == 201
 
 
+def test_a_key_that_sdks_ship_with_is_registered_and_called_public(
+    run: Run, client: FlaskClient
+) -> None:
+    given = ("create", "--kind", "write", "--name", "shop", "--key", "phc_0123456789", "--test")
+
+    said = run(*given)
+    again = run(*given, code=1)
+
+    assert "phc_0123456789   as public as it was" in said
+    assert "registered already" in again
+    (listed,) = run("list", "--json")
+    assert (listed["name"], listed["test"]) == ("shop", True)
+    assert "test" in run("list")
+    with_key = {"X-Write-Key": "phc_0123456789"}
+    assert client.post(URL, json=VIEW, headers=with_key).status_code == 201
+
+
 def test_a_token_made_by_hand_is_shown_once(run: Run, client: FlaskClient) -> None:
     said = run("create", "--kind", "admin", "--name", "ops", "--scope", "admin")
 
@@ -117,6 +134,11 @@ def test_a_dry_run_changes_nothing(run: Run, engine: Engine, verb: str) -> None:
         (("create", "--kind", "write", "--name", "a", "--scope", "read"), "has no scopes"),
         (("create", "--kind", "write", "--name", "a", "--origin", "x"), "https://shop.example"),
         (("create", "--kind", "write", "--name", "a", "--rate-limit", "0"), "rate_limit"),
+        (("create", "--kind", "write", "--name", "a", "--key", "short"), "8 to 200"),
+        (
+            ("create", "--kind", "admin", "--name", "a", "--scope", "read", "--test"),
+            "Is for write keys only",
+        ),
         (("create", "--kind", "write", "--name", "a", "--expires", "2001-01-01"), "lie ahead"),
         (("revoke", "nobody"), "there is no key 'nobody'"),
         (("rotate", "nobody"), "there is no key 'nobody'"),

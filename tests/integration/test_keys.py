@@ -12,7 +12,6 @@ from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from app.database import db
-from app.lane import DOORS
 from app.write_keys import WriteKeys
 from models.api_keys import ADMIN, ADMIN_SCOPES, WRITE, ApiKey, hash_key
 from models.database import transaction
@@ -20,6 +19,7 @@ from models.events import Event
 from models.key_changes import issue_key, revoke_key
 from tasks.ingest import Drainer
 from tests.builders import NOW, body
+from tests.doors import OUR_DOORS
 from tests.integration.test_door import URL, VIEW, check_problem
 
 KEYS = "/api/keys"
@@ -112,6 +112,15 @@ def test_the_list_is_paged(client: FlaskClient, admin: Headers, engine: Engine) 
         ({"kind": "write", "name": "a", "expires_at": "0001-01-01T00:00:00+14:00"}, "expires_at"),
         ({"kind": "write", "name": "a", "expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at"),
         ({"kind": "write", "name": "a", "colour": "red"}, "colour"),
+        ({"kind": "write", "name": "a", "test": "perhaps"}, "test"),
+        ({"kind": "admin", "name": "a", "scopes": ["read"], "test": True}, "test"),
+        ({"kind": "admin", "name": "a", "scopes": ["read"], "key": "phc_abcdefgh"}, "key"),
+        ({"kind": "write", "name": "a", "key": "1234567"}, "key"),
+        ({"kind": "write", "name": "a", "key": "x" * 201}, "key"),
+        ({"kind": "write", "name": "a", "key": "two words"}, "key"),
+        ({"kind": "write", "name": "a", "key": "12345678\n"}, "key"),
+        ({"kind": "write", "name": "a", "key": "schlüssel"}, "key"),
+        ({"kind": "write", "name": "a", "key": "1234567\0"}, "key"),
     ],
 )
 def test_a_key_that_cannot_be_made_is_refused_by_field(
@@ -121,6 +130,33 @@ def test_a_key_that_cannot_be_made_is_refused_by_field(
 
     check_problem(answer, 422, "invalid")
     assert list(body(answer)["errors"]["json"]) == [field]
+
+
+def test_a_key_that_clients_send_already_opens_the_door_once_it_is_registered(
+    app_at: AppAt, admin: Headers
+) -> None:
+    theirs = {"kind": "write", "name": "shop", "key": "phc_ZyX9876543210abc"}
+    with_key = {"X-Write-Key": theirs["key"]}
+    assert app_at(0).post(URL, json=VIEW, headers=with_key).status_code == 401
+
+    made = ask(app_at(0), admin, **theirs)
+
+    assert (made.status_code, body(made)["key"], body(made)["test"]) == (201, theirs["key"], False)
+    assert app_at(9).post(URL, json=VIEW, headers=with_key).status_code == 201
+    check_problem(ask(app_at(9), admin, **{**theirs, "name": "again"}), 409, "key_known")
+
+
+def test_a_registered_key_that_was_revoked_stays_so(client: FlaskClient, admin: Headers) -> None:
+    theirs = {"kind": "write", "name": "shop", "key": "x" * 200, "test": True}
+    made = body(ask(client, admin, **theirs))
+
+    client.delete(f"{KEYS}/{made['key_id']}", headers=admin)
+
+    check_problem(ask(client, admin, **theirs), 409, "key_known")
+    listed = body(client.get(KEYS, headers=admin))["keys"]
+    found = {key["key_id"]: (key["status"], key["test"]) for key in listed}
+    assert found[made["key_id"]] == ("revoked", True)
+    assert theirs["key"] not in client.get(KEYS, headers=admin).text
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
@@ -348,6 +384,6 @@ def test_an_admin_token_is_no_write_key(client: FlaskClient, admin: Headers) -> 
 def test_where_a_key_is_required_every_door_asks_for_it(app_with: AppWith, write_key: str) -> None:
     client = app_with(require_key=True)
 
-    for path in DOORS:
+    for path in OUR_DOORS:
         check_problem(client.post(path, json=VIEW), 401, "key_required")
     assert client.post(URL, json=VIEW, headers={"X-Write-Key": write_key}).status_code == 201

@@ -161,13 +161,14 @@ def test_what_comes_in_at_the_door_is_read_as_counters_and_rates(
     assert b["rates"]["cart_rate"]["value"] is None
 
 
-def test_a_cancelled_order_takes_its_units_and_money_back_exactly(
+def test_a_refunded_order_takes_its_units_and_money_back_exactly_once(
     client: FlaskClient, admin: Headers, post: Post, drainer: Drainer
 ) -> None:
     lines = [{"product_id": "p", "quantity": 3, "value": 0.3}]
     sale = {"event_type": "purchase", "items": lines}
 
-    post(*[sale] * 3, {"event_type": "order_cancelled", "items": lines})
+    gone = [{"event_type": name, "items": lines} for name in ("Order Cancelled", "Order Refunded")]
+    post(*[sale] * 3, *gone)
     drainer.drain()
 
     answer = metrics_of(client, admin, "p")

@@ -263,6 +263,7 @@ def test_the_strictest_purge_leaves_today_open(engine: Engine, zone: str) -> Non
 
 
 def test_partitions_are_made_a_week_ahead(engine: Engine, session: Session) -> None:
+    ensure_partitions_ahead(engine, now=NOW)
     with transaction(engine) as changing:
         for day in (TODAY, TODAY + timedelta(days=7)):
             changing.execute(text(f"DROP TABLE events_{day:%Y%m%d}"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake.brackets import LONGEST_BYTES, split_by_brackets
+from intake.brackets import LONGEST_BYTES, cut_deep_values, split_by_brackets
 from intake.request import read_request
 from tests.builders import RULES, SENDER
 
@@ -52,3 +52,11 @@ def test_a_deep_event_does_not_hurt_its_batch(depth: int, reason: str) -> None:
 
     assert [result["status"] for result in reading.results] == ["ok", "rejected", "ok"]
     assert reading.results[1]["reason"] == reason
+
+
+def test_a_text_without_an_end_is_read_once() -> None:
+    # Were each of its quotation marks tried as a beginning, this would take an hour.
+    text = b'"' + rb"\"" * 400_000
+
+    assert split_by_brackets(b'{"events":[' + b"[" * 5000 + text) is None
+    assert cut_deep_values(b"[" * 5000 + text).endswith(text)

@@ -83,6 +83,7 @@ def test_the_verdicts_can_be_written_as_json(text: str) -> None:
     [
         '{"event_type":"product_view","product_id":"p1","user_id":7}',
         '{"event_type":"purchase","items":[{"product_id":1,"quantity":2,"value":9.5}]}',
+        '{"event_type":"purchase","items":[{"product_id":"p","price":0.0,"value":5,"gift":null}]}',
         '{"event_type":"search","payload":{"q":"red"},"timestamp":"2026-03-15T11:00:00Z"}',
         '{"event_type":"rate","metadata":{"stars":5},"context":null}',
     ],
@@ -98,6 +99,9 @@ def test_the_usual_events_take_the_fast_way(text: str) -> None:
         '{"event":"a"}',
         r'{"event_type":"a","properties":{"x":"\u0000"}}',
         '{"event_type":"a","quantity":"2"}',
+        '{"event_type":"purchase","items":[{"price":1}]}',
+        '{"event_type":"purchase","items":[{"product_id":"p","quantity":-1}]}',
+        '{"event_type":"purchase","items":[{"product_id":"p","sizes":[1]}]}',
         '{"event_type":"a","properties":' + '{"a":' * 40 + "1" + "}" * 41,
         '{"event_type":"a","properties":{"a":' + "[" * 5000 + "]" * 5000 + "}}",
     ],

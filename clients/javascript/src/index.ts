@@ -1,0 +1,2 @@
+export { init } from "./tracker";
+export type * from "./types";

@@ -1,0 +1,1 @@
+"""What ties the client to web frameworks. Each part loads its framework only when imported."""

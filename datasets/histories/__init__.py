@@ -1,0 +1,1 @@
+"""What other products export, record by record, in the words of the contract."""

@@ -1,0 +1,99 @@
+"""The files of the tracker: built of their sources, small, and served as browsers want them."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+CLIENT = Path(__file__).parents[2] / "clients" / "javascript"
+DIST = CLIENT / "dist"
+PACKED_LIMIT = 3000
+SCRIPTS = ["m.js", "m.mjs", "impressions.mjs", "react.mjs"]
+
+
+def packed_size(name: str) -> int:
+    return len(gzip.compress((DIST / name).read_bytes(), compresslevel=9, mtime=0))
+
+
+@pytest.mark.parametrize("name", ["m.js", "m.mjs"])
+def test_the_core_is_small(name: str) -> None:
+    assert packed_size(name) <= PACKED_LIMIT
+
+
+def test_the_documents_say_the_measured_sizes() -> None:
+    for page in (CLIENT / "README.md", CLIENT.parents[1] / "docs" / "tracker.md"):
+        rows = re.findall(r"^\| `([\w.]+)` \|.*\| ([\d,]+) \|$", page.read_text(), re.M)
+        told = {name: int(size.replace(",", "")) for name, size in rows if name in SCRIPTS}
+        # Builds of zlib differ by a few bytes.
+        assert told == pytest.approx({name: packed_size(name) for name in SCRIPTS}, abs=20), page
+
+
+def test_what_is_committed_is_what_the_sources_build_to(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None or not (CLIENT / "node_modules" / "esbuild").exists():
+        pytest.skip("the client's packages are not installed: npm ci in clients/javascript")
+
+    subprocess.run([node, CLIENT / "build.mjs", tmp_path], check=True, capture_output=True)
+
+    built = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert built == {path.name: path.read_text() for path in DIST.iterdir()}
+
+
+def test_the_lock_names_no_registry() -> None:
+    lock = (CLIENT / "package-lock.json").read_text()
+
+    assert "resolved" not in lock
+    assert "://" not in lock
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_are_served_to_pages_of_any_origin(client: FlaskClient, name: str) -> None:
+    plain = client.get(f"/mr/{name}")
+    packed = client.get(f"/mr/{name}", headers={"Accept-Encoding": "gzip, br"})
+    again = client.get(
+        f"/mr/{name}",
+        headers={"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]},
+    )
+
+    assert plain.data == (DIST / name).read_bytes() == gzip.decompress(packed.data)
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    assert (packed.headers["Content-Encoding"], packed.headers["Vary"]) == (
+        "gzip",
+        "Accept-Encoding",
+    )
+    assert (again.status_code, again.data) == (304, b"")
+    for answer in (plain, packed, again):
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert answer.headers["Cache-Control"].startswith("public, max-age=3600")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert plain.content_type == "text/javascript; charset=utf-8"
+
+
+def test_visitors_behind_one_address_all_get_the_script(
+    app_with: Callable[..., FlaskClient],
+) -> None:
+    client = app_with(rate_limit="1/minute")
+
+    answers = [client.get("/mr/m.js") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert "RateLimit-Limit" not in answers[0].headers
+
+
+def test_the_scripts_lie_below_the_prefix_that_was_set(
+    app_with: Callable[..., FlaskClient],
+) -> None:
+    moved, without = app_with(door_prefix="/stats/x"), app_with(door_prefix="")
+
+    assert moved.get("/stats/x/m.js").status_code == 200
+    assert moved.get("/mr/m.js").status_code == 404
+    assert without.get("/mr/m.js").status_code == 404
+    assert moved.get("/stats/x/../settings.py").status_code == 404

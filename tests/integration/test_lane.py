@@ -1,0 +1,78 @@
+"""The lane: which paths are a door's, with every prefix an installation may choose."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.integration.test_door import VIEW
+
+AppWith = Callable[..., FlaskClient]
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/i", "/api", "/e", "/a/b"])
+def test_a_prefix_that_a_path_begins_with_hides_no_door(app_with: AppWith, prefix: str) -> None:
+    client = app_with(door_prefix=prefix)
+    message = {"type": "track", "event": "Song Played", "userId": "u1"}
+
+    answers = [
+        client.post("/v1/batch", json={"batch": [message]}),
+        client.post(f"{prefix}/v1/batch", json={"batch": [message]}),
+        client.post("/api/v1/analytics/events/", json=VIEW),
+        client.post(f"{prefix}/in", json=VIEW),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 201, 201]
+    assert [answer.get_json() for answer in answers[:2]] == [{"success": True}] * 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/mrx/v1/batch", "/mr/mr/v1/batch", "/mrin", "/in",
+        "/V1/batch", "/v1/batch;a=b", "/mr/../v1/batch",
+        "/v1/projects//settings", "/array/a/b/config", "/static/a/b/recorder.js",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_door_is_none(client: FlaskClient, path: str) -> None:
+    assert client.open(base_url="http://localhost", path=path).status_code == 404
+
+
+@pytest.mark.parametrize("value", ["Basic é", "Basic ÿ", "Basic =", "Basic", "Bearer é", "é", ""])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/batch", "/batch/", "/i/v1/analytics/events", "/cloudevents", "/mr/in", "/api/keys"],
+)
+def test_a_broken_authorization_is_no_error_of_ours(
+    client: FlaskClient, path: str, value: str
+) -> None:
+    header = {"HTTP_AUTHORIZATION": value}
+
+    answer = client.post(path, json={"batch": []}, environ_overrides=header)
+
+    assert answer.status_code < 500
+
+
+class _CutOff(io.RawIOBase):
+    """A body as servers give it whose client has gone, or has written bad chunks."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        raise OSError("Invalid chunk size: b'zz'")
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/batch/", "/cloudevents", "/mr/in"])
+def test_a_body_that_breaks_off_is_refused(client: FlaskClient, path: str) -> None:
+    answer = client.post(
+        path,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input": _CutOff(), "wsgi.input_terminated": True},
+    )
+
+    assert answer.status_code == 400
+    assert answer.get_json()["code"] == "bad_body"
