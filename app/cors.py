@@ -15,7 +15,6 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-_DENIED = "millrace.cors_denied"
 #: Answers differ by it, those to no page too: a cache must not give one page another's.
 _VARY = ("Vary", "Origin")
 _WITH_CREDENTIALS = ("Access-Control-Allow-Credentials", "true")
@@ -55,14 +54,13 @@ def answer_preflight(environ: dict[str, Any], methods: Iterable[str]) -> Respons
     )
 
 
-def deny_origin(environ: dict[str, Any]) -> None:
-    """Let no page read the answer: the write key is not for the page that sent it."""
-    environ[_DENIED] = True
-
-
 def cors_headers(environ: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give the headers of an ingestion answer."""
+    """Give the headers of an ingestion answer.
+
+    A page that a write key is not for may read that too: an SDK that cannot takes it for a fault
+    of the network, and sends again.
+    """
     origin = environ.get("HTTP_ORIGIN")
-    if origin is None or _DENIED in environ:
+    if origin is None:
         return [_VARY]
     return [("Access-Control-Allow-Origin", origin), _WITH_CREDENTIALS, _VARY, _EXPOSED]

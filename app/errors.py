@@ -89,6 +89,8 @@ def http_problem(error: HTTPException) -> Problem:
         code = "invalid"
         detail = "the request has fields that cannot be used: see errors"
     headers = {key: value for key, value in error.get_headers() if key == "Allow"}
+    if "Allow" in headers:
+        detail = f"this path takes {headers['Allow']}"
     return Problem(status, code, detail, headers=headers, **more)
 
 

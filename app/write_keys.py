@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Request
 
 from app.authorization import read_authorization
-from app.cors import deny_origin
 from app.errors import Problem
 from app.snapshot import Snapshot
 from models.api_keys import WriteKey, hash_key, is_same_hash, read_write_keys
@@ -122,7 +121,6 @@ def _check_origin(request: Request, allowed: frozenset[str]) -> None:
     if origin is None or "*" in allowed:
         return
     if origin.lower() not in allowed:
-        deny_origin(request.environ)
         raise Problem(
             403, "origin_not_allowed", f"this write key is not for pages of {origin[:200]!r}"
         )

@@ -122,6 +122,7 @@ class Speaker:
         settings = running.settings
         rows: Sequence[tuple[str, str]] = (
             ("Events", f"POST {running.url}/api/v1/analytics/events/"),
+            ("SDKs", f"{running.url}{settings.door_prefix}   (for their host: docs/sdks.md)"),
             ("API", f"{running.url}/openapi.json"),
             ("Health", f"{running.url}/readyz   {running.url}/metrics"),
             ("Workers", f"http://127.0.0.1:{settings.flower_port}   (flower, user admin)"),

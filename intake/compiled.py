@@ -10,7 +10,8 @@ import types
 from typing import Annotated, Any
 
 import msgspec
-from marshmallow import INCLUDE, fields, validate
+import orjson
+from marshmallow import INCLUDE, ValidationError, fields, validate
 from msgspec import Meta, Raw
 
 from intake.contract import (
@@ -25,13 +26,11 @@ from intake.contract import (
     Name,
     Payload,
 )
-from intake.payload import MAX_KEYS, MAX_RAW_BYTES, is_plain, is_within_bounds
+from intake.payload import MAX_KEYS, MAX_RAW_BYTES, check_payload, is_plain, is_within_bounds
 from intake.rows import Row
 
 # Larger numbers are floats to the decoder that reads for the contract, and no ids.
 _WHOLE = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-#: An item as most are: flat. It may have fields of the client's own.
-_ITEM = dict[str, str | _WHOLE | float | bool | None]
 
 
 def _range(field: fields.Field[Any]) -> Meta:
@@ -39,7 +38,7 @@ def _range(field: fields.Field[Any]) -> Meta:
     return Meta(ge=rule.min, le=rule.max)
 
 
-def _type_of(field: fields.Field[Any], item: Any, *, loose: bool) -> Any:
+def _type_of(field: fields.Field[Any], *, loose: bool) -> Any:
     """Give the msgspec type that accepts a part of what a field accepts.
 
     The strict types accept only what can be stored unchanged; the loose ones numbers for
@@ -52,7 +51,7 @@ def _type_of(field: fields.Field[Any], item: Any, *, loose: bool) -> Any:
             return text | _WHOLE if loose else text
         case Name():
             return Annotated[str, Meta(min_length=shortest, max_length=MAX_NAME)]
-        case Payload():
+        case Payload() | fields.List():
             return Raw
         case Moment():
             return str | int | float
@@ -60,8 +59,6 @@ def _type_of(field: fields.Field[Any], item: Any, *, loose: bool) -> Any:
             return Annotated[int, _range(field)]
         case fields.Float():
             return Annotated[float, _range(field)]
-        case fields.List():
-            return Annotated[list[item], Meta(min_length=shortest, max_length=MAX_ITEMS)]
     raise TypeError(f"no fast type for {field!r}")
 
 
@@ -75,7 +72,6 @@ def _struct(
     schema: type[Any],
     *,
     loose: bool,
-    item: Any = None,
     synonyms: tuple[str, ...] = (),
     bases: tuple[type[msgspec.Struct], ...] = (),
 ) -> Any:
@@ -84,7 +80,7 @@ def _struct(
     A field that the schema does not name is refused, unless the schema takes any.
     """
     declared = schema._declared_fields
-    kinds = {key: _type_of(field, item, loose=loose) for key, field in declared.items()}
+    kinds = {key: _type_of(field, loose=loose) for key, field in declared.items()}
     kinds |= {synonym: kinds[FIELD_SYNONYMS[synonym]] for synonym in synonyms}
     required = {key for key, field in declared.items() if field.required}
     members: list[Any] = [(key, kinds[key]) for key in kinds if key in required]
@@ -100,9 +96,7 @@ def _struct(
 
 
 def _event_struct(*, loose: bool) -> Any:
-    return _struct(
-        "FastEvent", EventSchema, loose=loose, item=_ITEM, synonyms=FAST_SYNONYMS, bases=(Row,)
-    )
+    return _struct("FastEvent", EventSchema, loose=loose, synonyms=FAST_SYNONYMS, bases=(Row,))
 
 
 #: Synonyms worth the fast way: what the SDKs of the native API send.
@@ -110,6 +104,7 @@ FAST_SYNONYMS = ("timestamp", "payload", "metadata")
 
 _NUL = b"\\u0000"
 _BRACE, _NULL = ord("{"), ord("n")
+_NESTED = frozenset({dict, list})
 _StrictEvent = _event_struct(loose=False)
 _read_strictly = msgspec.json.Decoder(_StrictEvent).decode
 _read_loosely = msgspec.json.Decoder(_event_struct(loose=True)).decode
@@ -163,8 +158,11 @@ def _settle(event: Any, *, is_short: bool) -> Any | None:
     """Put what stands under other names into its place; None when only the contract can judge."""
     if event.original_at is not None or event.clock is not None:
         return None
-    if event.items is not None and not all(map(_settle_item, event.items)):
-        return None
+    if event.items is not None:
+        items = _read_items(event.items)
+        if items is None:
+            return None
+        event.items = items or None
     if event.timestamp is not None:
         if event.occurred_at is not None:
             return None
@@ -200,17 +198,29 @@ def _read_otherwise(raw: bytes) -> Any | None:
         return None
     for name in _IDENTIFIERS:
         setattr(event, name, _as_text(getattr(event, name)))
-    event.items = event.items or None
     return event
 
 
-def _settle_item(item: dict[str, Any]) -> bool:
+def _read_items(raw: Raw) -> list[Any] | None:
+    """Read an event's items, which may have fields of the client's own; None: see `read_fast`."""
+    try:
+        items = orjson.loads(memoryview(raw))
+    except orjson.JSONDecodeError:
+        return None
+    if items is None:
+        return []
+    if not isinstance(items, list) or len(items) > MAX_ITEMS:
+        return None
+    return items if all(map(_settle_item, items)) else None
+
+
+def _settle_item(item: Any) -> bool:
     """Make the fields that the contract names what it makes of them; False: it must judge."""
-    if len(item) > MAX_KEYS:
-        return False
     try:
         named = msgspec.convert(item, _FastItem)
-    except msgspec.ValidationError:
+        if len(item) > MAX_KEYS or not _NESTED.isdisjoint(map(type, item.values())):
+            check_payload(item)
+    except (msgspec.ValidationError, ValidationError):
         return False
     item["product_id"] = _as_text(named.product_id)
     if named.value is not None:

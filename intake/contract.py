@@ -114,6 +114,15 @@ class ItemSchema(Schema):
         return data
 
 
+class Items(fields.List[Any]):
+    """A list of up to MAX_ITEMS items. A longer one is not looked at: that takes its time."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list) and len(value) > MAX_ITEMS:
+            raise ValidationError(f"Must have at most {MAX_ITEMS} items, got {len(value)}.")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class EventSchema(Schema):
     """One event. Fields that the contract does not name are kept among its properties."""
 
@@ -140,7 +149,7 @@ class EventSchema(Schema):
     product_id = Identifier(allow_none=True)
     entity_type = Name(allow_none=True)
     entity_id = Identifier(allow_none=True)
-    items = fields.List(
+    items = Items(
         fields.Nested(ItemSchema), allow_none=True, validate=validate.Length(max=MAX_ITEMS)
     )
     quantity = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, MAX_INT))

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from intake.brackets import cut_deep_values
-from intake.request import BodyError, Origin, Reading, Reject, read_event, rejection
+from intake.envelope import BodyError
+from intake.request import Origin, Reading, Reject, read_event
 from intake.rows import Rejected, Rules, Sender
 
 #: Makes the event, as our contract has it, of one decoded message. Raises Rejected.
@@ -70,12 +71,11 @@ def read_messages(
             by = unskewed if event.pop("clock", None) == KEPT else sender
             row = read_event(_write(event), sender=by, rules=rules, index=index)
         except Rejected as verdict:
-            reading.results.append(rejection(index, verdict))
+            reading.reject(verdict)
             reading.rejects.append(Reject(message, event, verdict.reason, verdict.detail))
-            continue
-        reading.rows.append(row)
-        reading.results.append({"index": index, "event_id": row.event_id, "status": "ok"})
-        reading.origins.add(origin)
+        else:
+            reading.accept(row)
+            reading.origins.add(origin)
     return reading
 
 

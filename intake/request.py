@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -13,21 +12,12 @@ import orjson
 from marshmallow import ValidationError
 from msgspec import Raw
 
-from intake.brackets import split_by_brackets
 from intake.compiled import read_all_fast, read_fast
 from intake.contract import load_event, messages_of
+from intake.envelope import BodyError, read_device, split_body
 from intake.moment import MAX_MS, MomentError, format_ms, read_moment_ms
 from intake.payload import MAX_DEPTH
 from intake.rows import BatchBody, Rejected, Row, Rules, Sender, days_of, make_row
-
-
-class BodyError(ValueError):
-    """The body as a whole cannot be read; `reason` is a code for programs."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +50,24 @@ class Reading:
     rejects: list[Reject] = field(default_factory=list)
     origins: set[Origin] = field(default_factory=set)
 
+    def accept(self, row: Row) -> None:
+        """Add the row of the next event, with its verdict."""
+        self.rows.append(row)
+        self.results.append({"index": len(self.results), "event_id": row.event_id, "status": "ok"})
+
+    def reject(self, verdict: Rejected) -> None:
+        """Add the verdict on the next event, which is not accepted."""
+        result = {
+            "index": len(self.results),
+            "event_id": None,
+            "status": "rejected",
+            "reason": verdict.reason,
+            "detail": verdict.detail,
+        }
+        self.results.append(
+            result if verdict.errors is None else result | {"errors": verdict.errors}
+        )
+
     @property
     def rejected(self) -> list[dict[str, Any]]:
         """List the verdicts on events that were not accepted."""
@@ -71,31 +79,11 @@ class Reading:
         return days_of(self.rows)
 
 
-class _Envelope(msgspec.Struct, gc=False):
-    events: Any = msgspec.UNSET
-
-
-_NOT_SAID = Raw(b"null")
-
-
-class _Events(msgspec.Struct, gc=False):
-    events: list[Raw]
-    sent_at: Raw = _NOT_SAID
-
-
-class _Actor(msgspec.Struct, gc=False):
-    anonymous_id: str | None = None
-    user_id: str | None = None
-
-
 #: Tells by how many milliseconds a sender's clock is behind ours: of a device, when it sent.
 SkewOf = Callable[[str | None, int], int]
 
 
 _encode = msgspec.json.Encoder().encode
-_read_envelope = msgspec.json.Decoder(_Events).decode
-_read_actor = msgspec.json.Decoder(_Actor).decode
-_read_moment = msgspec.json.Decoder(str | int | float).decode
 
 
 def read_request(
@@ -111,7 +99,7 @@ def read_request(
         body.decode()
     except UnicodeDecodeError as error:
         raise BodyError("not_utf8", f"the body is not UTF-8 (byte {error.start})") from None
-    events, single, sent_at = _split(body)
+    events, single, sent_at = split_body(body)
     if not events:
         raise BodyError("empty", "events must hold at least one event")
     if len(events) > rules.max_batch_events:
@@ -121,7 +109,7 @@ def read_request(
             "send them in parts",
         )
     if sent_at is not None:
-        device = _read_device(events[0]) or sender.anonymous_id or sender.user_id
+        device = read_device(events[0]) or sender.anonymous_id or sender.user_id
         sender = note_sent(sender, sent_at, device=device, skew_of=skew_of)
     reading = Reading(single=single, sender=sender, received=len(events))
     # Either the events as they were read together, or their texts, to be read one by one.
@@ -132,10 +120,9 @@ def read_request(
             else:
                 row = read_event(event, sender=sender, rules=rules, index=index)
         except Rejected as verdict:
-            reading.results.append(rejection(index, verdict))
-            continue
-        reading.rows.append(row)
-        reading.results.append({"index": index, "event_id": row.event_id, "status": "ok"})
+            reading.reject(verdict)
+        else:
+            reading.accept(row)
     return reading
 
 
@@ -192,77 +179,10 @@ def read_values(events: list[Any], *, sender: Sender, rules: Rules) -> Reading:
         try:
             row = _read_slowly(event, sender=sender, rules=rules, index=index)
         except Rejected as verdict:
-            reading.results.append(rejection(index, verdict))
-            continue
-        reading.rows.append(row)
-        reading.results.append({"index": index, "event_id": row.event_id, "status": "ok"})
+            reading.reject(verdict)
+        else:
+            reading.accept(row)
     return reading
-
-
-def _split(body: bytes) -> tuple[Sequence[Raw | bytes], bool, Any]:
-    """Give the texts of the events, whether it is one event alone, and when it was sent."""
-    try:
-        envelope = _read_envelope(body)
-        return envelope.events, False, _read_sent_at(envelope.sent_at)
-    except msgspec.ValidationError:
-        pass
-    except (msgspec.DecodeError, RecursionError) as error:
-        events = split_by_brackets(body) if isinstance(error, RecursionError) else None
-        if events:
-            return events, False, None
-        leniently = _split_leniently(body)
-        if leniently is None:
-            raise BodyError("not_json", f"the body is not JSON: {error}") from None
-        return leniently[0], False, leniently[1]
-    try:
-        found = msgspec.json.decode(body, type=_Envelope, strict=True)
-    except (msgspec.MsgspecError, RecursionError):
-        raise BodyError(
-            "not_an_event", 'the body must be an event or {"events": [event, …]}'
-        ) from None
-    if found.events is not msgspec.UNSET:
-        raise BodyError("not_a_list", "events must be a list of events")
-    return [Raw(body)], True, None
-
-
-def _read_sent_at(raw: Raw) -> Any:
-    """Read a moment by itself: what is none, such as a number without end, hurts nobody."""
-    try:
-        return None if raw is _NOT_SAID else _read_moment(raw)
-    except msgspec.MsgspecError:
-        return None
-
-
-def _read_device(event: Raw | bytes) -> str | None:
-    """Name the device of a batch by whoever its first event is of."""
-    try:
-        actor = _read_actor(event)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    return actor.anonymous_id or actor.user_id
-
-
-def _split_leniently(body: bytes) -> tuple[list[bytes], Any] | None:
-    """Part a list in which only some events are not JSON, so that these alone are rejected.
-
-    Browsers write half of an emoji that was cut in two, and Python writes NaN; both are read here
-    and refused event by event. None when the body is no list of events even so.
-    """
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    events = found.get("events") if isinstance(found, dict) else None
-    if not isinstance(events, list):
-        return None
-    return [_write_again(event) for event in events], found.get("sent_at")
-
-
-def _write_again(event: Any) -> bytes:
-    try:
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(event).encode()
 
 
 def _read_together(
@@ -317,15 +237,3 @@ def _first_text(message: Any) -> str:
     while isinstance(message, dict | list):
         message = next(iter(message.values() if isinstance(message, dict) else message))
     return str(message)
-
-
-def rejection(index: int, verdict: Rejected) -> dict[str, Any]:
-    """Write the verdict on an event that is not accepted."""
-    result = {
-        "index": index,
-        "event_id": None,
-        "status": "rejected",
-        "reason": verdict.reason,
-        "detail": verdict.detail,
-    }
-    return result if verdict.errors is None else {**result, "errors": verdict.errors}

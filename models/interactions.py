@@ -10,13 +10,14 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from event_ids import ID_DAY_MARGIN, first_id_of
-from event_types import CATALOGUE
+from event_types import CATALOGUE, types_by_counter
 from models.daily_aggregates import UNDATED_END
 from models.identities import read_linked_ids
 from models.traffic import is_counted_sql
 
 _WEIGHTS = {name: kind.weight for name, kind in CATALOGUE.items() if kind.weight > 0}
 _TYPES = ", ".join(f"'{name}'" for name in _WEIGHTS)
+_BOUGHT = ", ".join(f"'{name}'" for name in types_by_counter()["sales", 1])
 _WEIGHT = "CASE event_type {} END".format(
     " ".join(f"WHEN '{name}' THEN {weight}" for name, weight in _WEIGHTS.items())
 )
@@ -103,7 +104,7 @@ def read_history(
         text(
             f"""
 SELECT coalesce(item.product_id, e.product_id) AS product_id, e.weight, e.occurred_at,
-    e.event_type = 'purchase' AS bought
+    e.event_type IN ({_BOUGHT}) AS bought
 FROM (
     SELECT product_id, items, event_type, occurred_at, {_RATED} AS weight FROM events
     WHERE {theirs} AND event_type IN ({_TYPES}) AND {is_counted_sql()} AND occurred_at >= :since

@@ -13,12 +13,13 @@ from werkzeug.wrappers import Request, Response
 
 from app.auth import takes_write_key
 from app.blueprint import ApiBlueprint
-from app.doors.native import ANSWERS, answer_reading, take_events, write_created
+from app.doors.native import ANSWERS, take_events, write_created, write_verdicts
 from app.doors.routes import Doors
 from app.schemas import examples
 from app.schemas.events import ActivityBatch, ActivityEvent, LogAnswer, LogBatchAnswer
 from app.state import State, state
-from intake.request import BodyError, Reading, SkewOf, read_request
+from intake.envelope import BodyError
+from intake.request import Reading, SkewOf, read_request
 from intake.rows import Rules, Sender
 
 blueprint = ApiBlueprint("activity", __name__, description="Send activity events")
@@ -70,7 +71,7 @@ def answer_log(request: Request, here: State) -> Response:
 def answer_log_batch(request: Request, here: State) -> Response:
     """Answer one request of /log/batch. Raises Problem."""
     reading = take_events(request, here, door="activity", read=_read_list)
-    return write_created(None if reading is None else answer_reading(reading))
+    return write_verdicts(reading)
 
 
 def _read_one(body: bytes, *, sender: Sender, rules: Rules, skew_of: SkewOf) -> Reading:

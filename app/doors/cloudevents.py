@@ -17,12 +17,12 @@ from app.body import read_body
 from app.cors import answer_preflight
 from app.doors.dialects import Parcel, is_of_browser, parse_body, take_parcel
 from app.doors.routes import Doors
+from app.doors.verdicts import answer_reading, nothing_accepted
 from app.errors import Problem
 from app.sender import is_declined
 from app.state import State
 from app.write_keys import read_bearer, read_write_key
 from intake.dialects.cloudevents import translate
-from intake.request import Reading
 
 PATH = "/cloudevents"
 _FAMILY = "application/cloudevents"
@@ -39,9 +39,9 @@ def answer_delivery(request: Request, here: State) -> Response:
     parcel = Parcel(key=_read_key(request), messages=messages, is_visitors=is_of_browser(request))
     reading = take_parcel(request, here, parcel, translate=translate, door="cloudevents")
     if not reading.rows:
-        raise _nothing_accepted(reading, is_single=is_single)
+        raise nothing_accepted(reading, is_single=is_single, status=400)
     return Response(
-        orjson.dumps(_answer(reading, is_single=is_single)),
+        orjson.dumps(answer_reading(reading, is_single=is_single)),
         status=202,
         mimetype="application/json",
     )
@@ -124,27 +124,6 @@ def _read_data(request: Request, body: bytes) -> dict[str, Any]:
 def _read_key(request: Request) -> str | None:
     """Find the write key where our own doors look, or where a web hook's sender puts a token."""
     return read_write_key(request) or request.args.get("access_token") or read_bearer(request)
-
-
-def _nothing_accepted(reading: Reading, *, is_single: bool) -> Problem:
-    if not is_single:
-        return Problem(
-            400, "all_rejected", "no event could be accepted: see results", results=reading.results
-        )
-    verdict = reading.results[0]
-    more = {"errors": verdict["errors"]} if "errors" in verdict else {}
-    status = 413 if verdict["reason"] == "too_large" else 400
-    return Problem(status, verdict["reason"], verdict["detail"], **more)
-
-
-def _answer(reading: Reading, *, is_single: bool) -> dict[str, Any]:
-    if is_single:
-        return {"event_id": reading.rows[0].event_id}
-    return {
-        "events_created": len(reading.rows),
-        "event_ids": [row.event_id for row in reading.rows],
-        "results": reading.results,
-    }
 
 
 ROUTES: dict[str, Doors] = {PATH: {"POST": answer_delivery, "OPTIONS": answer_handshake}}

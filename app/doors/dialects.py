@@ -18,8 +18,9 @@ from app.errors import Problem, problem_of
 from app.sender import accept, keep_address, read_sender, skew_of
 from app.state import State
 from app.visitor import MAX_USER_AGENT
+from intake.envelope import BodyError
 from intake.messages import Settle, Translate, read_document, read_messages, share_sender
-from intake.request import BodyError, Origin, Reading, note_sent
+from intake.request import Origin, Reading, note_sent
 from intake.rows import Sender
 from intake.traffic import exclusion_of
 

@@ -14,6 +14,7 @@ from app.auth import takes_write_key
 from app.blueprint import ApiBlueprint
 from app.body import check_content_type, read_body
 from app.doors.routes import Doors
+from app.doors.verdicts import answer_reading, nothing_accepted
 from app.errors import Problem
 from app.host_tokens import read_jwt_user
 from app.schemas import examples
@@ -22,7 +23,8 @@ from app.sender import accept, is_declined, read_sender, skew_of
 from app.state import State, state
 from app.write_keys import read_write_key
 from intake.contract import MAX_ID, EventSchema
-from intake.request import BodyError, Reading, read_request
+from intake.envelope import BodyError
+from intake.request import Reading, read_request
 
 blueprint = ApiBlueprint("ingestion", __name__, description="Send events")
 
@@ -68,7 +70,7 @@ def post_events() -> Response:
 def answer_events(request: Request, here: State) -> Response:
     """Answer one request of the native door. Raises Problem."""
     reading = take_events(request, here)
-    return write_created(None if reading is None else answer_reading(reading))
+    return write_verdicts(reading)
 
 
 def take_events(
@@ -98,7 +100,7 @@ def take_events(
         raise Problem(_BODY_STATUS.get(error.reason, 400), error.reason, error.detail) from None
     accept(here, reading, door=door)
     if not reading.rows:
-        raise _nothing_accepted(reading)
+        raise nothing_accepted(reading, is_single=reading.single, status=422)
     return reading
 
 
@@ -120,26 +122,11 @@ def write_created(answer: dict[str, Any] | None) -> Response:
     return Response(orjson.dumps(answer), status=201, mimetype="application/json")
 
 
-def answer_reading(reading: Reading) -> dict[str, Any]:
-    """Say what was accepted: one event's id, or a verdict for each of a list."""
-    if reading.single:
-        return {"event_id": reading.rows[0].event_id}
-    return {
-        "events_created": len(reading.rows),
-        "event_ids": [row.event_id for row in reading.rows],
-        "results": reading.results,
-    }
-
-
-def _nothing_accepted(reading: Reading) -> Problem:
-    if not reading.single:
-        return Problem(
-            422, "all_rejected", "no event could be accepted: see results", results=reading.results
-        )
-    verdict = reading.results[0]
-    more = {"errors": verdict["errors"]} if "errors" in verdict else {}
-    status = 413 if verdict["reason"] == "too_large" else 422
-    return Problem(status, verdict["reason"], verdict["detail"], **more)
+def write_verdicts(reading: Reading | None) -> Response:
+    """Answer what became of the events of a request."""
+    if reading is None:
+        return write_created(None)
+    return write_created(answer_reading(reading, is_single=reading.single))
 
 
 def _read_user(request: Request, here: State) -> str | None:

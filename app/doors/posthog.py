@@ -154,7 +154,7 @@ def _key_of(message: Any) -> Any:
 
 
 def _read_sent_at(envelope: dict[str, Any]) -> Any:
-    # posthog-python before version 7 says it in Segment's words.
+    # posthog-python up to version 6 says it in Segment's words.
     return envelope.get("sent_at") or envelope.get("sentAt")
 
 

@@ -92,12 +92,18 @@ class Shop:
     ) -> Iterable[bytes]:
         body = request.get_data(cache=True)
         answer = Response()
-        if way in ("pass", "lose_answer"):
+        if way in ("pass", "lose_answer", "garble", "cut"):
             environ["wsgi.input"] = io.BytesIO(body)
             answer = Response.from_app(self._millrace, environ, buffered=True)
             self.gate.wait(30)
         if way == "busy":
             answer = Response("later", 503, {"Retry-After": self.retry_after, **_OPEN})
+        if way in _STRANGERS:
+            answer = Response("<h1>Who are you?</h1>", _STRANGERS[way], _OPEN, mimetype="text/html")
+        if way == "garble":
+            answer.set_data(answer.get_data()[:-9])
+        if way == "cut":
+            answer.set_data(json.dumps({"results": answer.get_json()["results"][:2]}))
         with self._lock:
             self.requests.append((request.method, way, answer.status_code))
             if body:
@@ -131,6 +137,8 @@ class Shop:
             return list(session.scalars(select(Event).order_by(Event.event_id)))
 
 
+#: What answers in place of Millrace: a hotel's log-in page, a firewall, a proxy without a route.
+_STRANGERS = {"portal": 200, "firewall": 403, "no_route": 404}
 _OPEN = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
 
 

@@ -46,6 +46,66 @@ def test_what_is_committed_is_what_the_sources_build_to(tmp_path: Path) -> None:
     assert built == {path.name: path.read_text() for path in DIST.iterdir()}
 
 
+CONSUMER = """
+import { useEffect } from "react";
+import { init, type Config, type Timing, type Tracker } from "@millrace/tracker";
+import { watchImpressions } from "@millrace/tracker/impressions";
+import { useActivityTracker } from "@millrace/tracker/react";
+
+const config: Config = {
+  key: "wk_1",
+  consent: "pending",
+  beforeSend: (event) => (event.event_type === "secret" ? null : { ...event, shop: "x" }),
+};
+const tracker: Tracker = init(config);
+const lines = [{ product_id: 7, quantity: 2, value: 19.9 }] as const;
+tracker.purchase(lines, { order_id: "o1", items: lines });
+tracker.view("p1", { list_id: "search" });
+const film: Timing = tracker.timed("film");
+film.complete({ watched: true });
+const stop: () => void = watchImpressions(tracker, document.querySelectorAll("li"));
+tracker.flush().then(stop);
+export const Film = () => {
+  const { track } = useActivityTracker();
+  useEffect(() => track("seen"), [track]);
+};
+// @ts-expect-error: a misspelt option is one.
+init({ flushAfter: 5 });
+// @ts-expect-error: consent is one of three words.
+init({ consent: "maybe" });
+"""
+
+
+@pytest.mark.parametrize("resolution", ["nodenext", "bundler"])
+def test_the_types_are_right_for_those_who_use_them(tmp_path: Path, resolution: str) -> None:
+    node = shutil.which("node")
+    packages = CLIENT / "node_modules"
+    if node is None or not (packages / "typescript").exists():
+        pytest.skip("the client's packages are not installed: npm ci in clients/javascript")
+    for name, place in {
+        "@millrace/tracker": CLIENT,
+        "react": packages / "react",
+        "@types/react": packages / "@types" / "react",
+        "csstype": packages / "csstype",
+    }.items():
+        link = tmp_path / "node_modules" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(place)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "shop.ts").write_text(CONSUMER)
+
+    tsc = packages / "typescript" / "bin" / "tsc"
+    module = "nodenext" if resolution == "nodenext" else "esnext"
+    flags = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2020"]
+    flags += ["--module", module, "--moduleResolution", resolution, "--types", "react"]
+    done = subprocess.run(
+        [node, tsc, *flags, "shop.ts"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
 def test_the_lock_names_no_registry() -> None:
     lock = (CLIENT / "package-lock.json").read_text()
 

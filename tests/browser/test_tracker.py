@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.shop import Shop, settle, waiting
+from tests.browser.shop import Shop, settle, try_once, waiting
 
 CLIENT = Path(__file__).parents[2] / "clients" / "javascript"
 
@@ -80,9 +83,11 @@ def test_single_page_navigation_makes_page_views(shop: Shop) -> None:
         }"""
     )
     tab.go_back()
+    tab.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     settle(tab)
 
-    views = shop.stored()
+    *views, restored = shop.stored()
+    assert restored.properties["path"] == "/b"
     assert [view.properties["path"] for view in views] == ["/a", "/b", "/c", "/b"]
     assert [view.context["page"]["referrer"] for view in views[1:]] == [
         f"{shop.url}/{path}" for path in ("a", "b", "c?q=1")
@@ -135,7 +140,7 @@ def test_shop_helpers_write_the_events_that_metrics_count(shop: Shop) -> None:
     assert events[-1].properties == {"order_id": "o1"}
 
 
-def test_an_order_too_large_for_one_event_goes_in_parts(shop: Shop) -> None:
+def test_an_order_too_large_for_one_event_goes_in_parts_and_is_one_order(shop: Shop) -> None:
     tab = shop.visit()
     tab.evaluate(
         """() => millrace.purchase(
@@ -145,6 +150,8 @@ def test_an_order_too_large_for_one_event_goes_in_parts(shop: Shop) -> None:
     settle(tab)
 
     events = shop.stored()
+    types = Counter(event.event_type for event in events)
+    assert types == {"purchase": 1, "purchase_lines": len(events) - 1}
     products = [item["product_id"] for event in events for item in event.items]
     assert sorted(products) == sorted(f"p{number}" for number in range(90))
     assert {event.properties["order_id"] for event in events} == {"o1"}
@@ -170,12 +177,8 @@ def test_a_duration_is_measured_once_or_forgotten(shop: Shop) -> None:
 
 def test_products_of_a_list_are_seen_once_a_page_view(shop: Shop) -> None:
     cards = [f'<p data-product-id="p{n}" style="height:400px">{n}</p>' for n in range(8)]
-    shop.body = f"""{"".join(cards)}<script type="module">
-        import {{ watchImpressions }} from "/mr/impressions.mjs";
-        watchImpressions(millrace, undefined, {{ list: "lamps" }});
-        window.ready = true;
-    </script>"""
-    tab = shop.visit()
+    shop.body = f'<div data-list="lamps">{"".join(cards)}</div>'
+    tab = shop.visit(impressions="")
     tab.wait_for_function("Object.keys(localStorage).some((key) => key.startsWith('mr_q'))")
     tab.evaluate("scrollTo(0, 1e5)")
     tab.wait_for_function("JSON.stringify(localStorage).includes('p7')")
@@ -187,7 +190,47 @@ def test_products_of_a_list_are_seen_once_a_page_view(shop: Shop) -> None:
     assert {event.event_type for event in events} == {"product_list_view"}
     assert len(items) == len(set(items))
     assert {("p0", 1), ("p7", 8)} <= set(items)
-    assert {event.properties["list"] for event in events} == {"lamps"}
+    assert {event.properties["list_id"] for event in events} == {"lamps"}
+
+
+def test_products_that_come_later_or_change_are_seen_too(shop: Shop) -> None:
+    shop.body = '<main><p data-list="a"><b data-product-id="p1">1</b></p></main>'
+    tab = shop.visit(impressions="")
+    seen = "JSON.stringify(localStorage).includes('{}')"
+    tab.wait_for_function(seen.format("p1"))
+    tab.evaluate(
+        """() => document.querySelector("main").insertAdjacentHTML("beforeend",
+            '<p data-list="b"><b data-product-id="p1">1</b> <b data-product-id="p2">2</b></p>')"""
+    )
+    tab.wait_for_function(seen.format("p2"))
+    tab.evaluate("document.querySelector('b').dataset.productId = 'p3'")
+    tab.wait_for_function(seen.format("p3"))
+    settle(tab)
+
+    told = [(event.properties["list_id"], event.items) for event in shop.stored()]
+    assert told == [
+        ("a", [{"product_id": "p1", "position": 1}]),
+        ("b", [{"product_id": "p2", "position": 2}]),
+        ("a", [{"product_id": "p3", "position": 1}]),
+    ]
+
+
+def test_a_page_may_watch_some_elements_and_stop(shop: Shop) -> None:
+    shop.body = """<b data-product-id="p1">1</b><b data-product-id="p2">2</b>
+        <script type="module">
+        import { watchImpressions } from "/mr/impressions.mjs";
+        const stop = watchImpressions(millrace, document.querySelectorAll("b"), { list_id: "x" });
+        watchImpressions(millrace, [document.body])();
+        window.stop = stop;
+    </script>"""
+    tab = shop.visit()
+    tab.wait_for_function("JSON.stringify(localStorage).includes('p2')")
+    tab.evaluate("() => { stop(); document.querySelector('b').dataset.productId = 'p3'; }")
+    settle(tab)
+
+    (event,) = shop.stored()
+    assert [item["position"] for item in event.items] == [1, 2]
+    assert event.properties == {"list_id": "x"}
 
 
 def test_tabs_share_person_and_session_and_a_session_ends_by_rest(shop: Shop) -> None:
@@ -255,6 +298,28 @@ def test_who_opts_out_leaves_nothing_but_the_choice(shop: Shop) -> None:
     assert shop.requests == []
 
 
+def test_what_was_written_before_goes_when_a_page_finds_itself_denied(shop: Shop) -> None:
+    shop.visit().evaluate("millrace.track('before')")
+    tab = shop.visit(consent="denied")
+    tab.evaluate("() => { millrace.track('after'); return millrace.flush(); }")
+
+    assert tab.evaluate("({ ...localStorage, ...sessionStorage })") == {}
+    assert tab.evaluate("document.cookie") == ""
+    assert tab.evaluate("indexedDB.databases()") == []
+    assert shop.requests == []
+
+
+def test_what_other_scripts_keep_is_left_alone(shop: Shop) -> None:
+    theirs = {"mr_quest": '{"level":3}', "mr_q": "[1]", "mr_settings": "dark", "a": "b"}
+    tab = shop.visit()
+    tab.evaluate("(theirs) => Object.assign(localStorage, theirs)", theirs)
+    tab.evaluate("() => { millrace.track('mine'); return millrace.flush(); }")
+    tab.evaluate("millrace.optOut()")
+
+    assert tab.evaluate("({ ...localStorage })") == {**theirs, "mr_c": "denied"}
+    assert [event.event_type for event in shop.stored()] == ["mine"]
+
+
 @pytest.mark.parametrize("signal", ["doNotTrack", "globalPrivacyControl"])
 def test_a_browser_that_declines_is_believed_unless_told_otherwise(shop: Shop, signal: str) -> None:
     shop.context.add_init_script(f"Object.defineProperty(navigator, '{signal}', {{ value: '1' }})")
@@ -306,11 +371,27 @@ def test_nothing_that_a_site_does_makes_it_throw(shop: Shop) -> None:
             millrace.identify({ toString() { throw new Error("no"); } });
             millrace.purchase(5);
             millrace.timed().complete(7);
+            const evil = new Proxy({}, { get() { throw 1; }, ownKeys() { throw 2; } });
+            const getter = { get product_id() { throw 3; } };
+            const circle = {}; circle.circle = circle;
+            millrace.track("huge", { text: "x".repeat(1e7) });
+            const bad = [evil, getter, circle, 10n, Symbol("s"), NaN, null, undefined, [], () => {},
+                { toJSON() { throw 4; } }, { items: evil }, { items: [circle, 5n] },
+                { event_id: evil, occurred_at: 5n }, new Date(NaN), Object.create(null)];
+            for (const first of bad) {
+                for (const second of bad) {
+                    millrace.timed(first, second).complete(second);
+                    for (const name of ["track", "identify", "view", "addToCart", "purchase"])
+                        millrace[name](first, second);
+                }
+                millrace.page(first);
+                millrace(first);
+            }
             millrace("nothing");
             document.dispatchEvent(new Event("click", { bubbles: true }));
-            return millrace.flush();
         }"""
     )
+    try_once(tab)
 
     assert errors == []
     assert "ok" in {event.event_type for event in shop.stored()}
@@ -325,9 +406,39 @@ def test_a_pause_that_the_server_asks_for_is_kept_by_all_tabs(shop: Shop) -> Non
     other.evaluate("() => { millrace.track('patient'); return millrace.flush(); }")
     other.evaluate("millrace.flush()")
 
+    for page in (tab, other):
+        page.evaluate("() => { dispatchEvent(new Event('online')); return millrace.flush(); }")
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+
     assert len(shop.requests) == 1
     assert 590_000 < tab.evaluate("localStorage.mr_p - Date.now()") <= 602_000
     assert waiting(tab) == 2
+
+
+def test_a_pause_may_be_asked_for_by_date_and_a_clock_set_back_ends_it(shop: Shop) -> None:
+    shop.weather = lambda number: "busy" if number == 1 else "pass"
+    shop.retry_after = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    tab = shop.visit()
+    tab.evaluate("() => { millrace.track('patient'); return millrace.flush(); }")
+    assert 55_000 < tab.evaluate("localStorage.mr_p - Date.now()") <= 62_000
+
+    tab.evaluate("localStorage.mr_p = Date.now() + 3 * 36e5")
+    settle(tab)
+
+    assert len(shop.stored()) == 1
+
+
+@pytest.mark.parametrize("way", ["portal", "firewall", "no_route", "garble", "cut"])
+def test_only_what_millrace_says_of_an_event_counts(shop: Shop, way: str) -> None:
+    shop.weather = lambda number: way if number == 1 else "pass"
+    tab = shop.visit()
+    tab.evaluate("() => { for (let n = 0; n < 5; n++) millrace.track('kept', { n }); }")
+    tab.evaluate("millrace.flush()")
+    assert waiting(tab) == (0 if way == "cut" else 5)
+    settle(tab)
+
+    assert sorted(event.properties["n"] for event in shop.stored()) == [0, 1, 2, 3, 4]
+    assert len(shop.sent) == 2
 
 
 def test_where_there_are_no_locks_a_lease_does(shop: Shop) -> None:
@@ -359,6 +470,18 @@ def test_a_page_that_is_hidden_sends_a_beacon_once(shop: Shop) -> None:
 
     assert len(shop.stored()) == 9
     assert [len(body["events"]) for body in shop.sent] == [9, 9]
+
+
+@pytest.mark.parametrize("beacon", ["undefined", "() => false", "() => { throw new Error(); }"])
+def test_without_beacons_a_request_outlives_the_page(shop: Shop, beacon: str) -> None:
+    shop.context.add_init_script(
+        f"Object.defineProperty(navigator, 'sendBeacon', {{ value: {beacon} }})"
+    )
+    tab = shop.visit()
+    with tab.expect_response("**/mr/in*"):
+        tab.evaluate("() => { millrace.track('last'); dispatchEvent(new Event('pagehide')); }")
+
+    assert [event.event_type for event in shop.stored()] == ["last"]
 
 
 REACT = """
@@ -411,6 +534,24 @@ def test_components_share_one_tracker_and_leave_no_timing_behind(shop: Shop) -> 
     assert [event.event_type for event in shop.stored()] == ["page_view", "play"]
 
 
+def test_components_may_be_there_before_the_script_that_has_the_tracker(shop: Shop) -> None:
+    script = bundle(REACT.format(dist=CLIENT / "dist", config=""))
+    shop.head = """<script>
+        window.millrace = function () { (millrace.q = millrace.q || []).push(arguments); };
+    </script>"""
+    tag = shop.page().split("</script>")[1] + "</script>"
+    shop.pages["/app"] = (
+        f'<!doctype html>{shop.head}<div id="root"></div><script>{script}</script>'
+        f"<script>tracker.track('early')</script>{tag}"
+    )
+    tab = shop.visit("/app")
+    tab.click("button")
+    tab.evaluate("film.complete()")
+    tab.evaluate("tracker.flush()")
+
+    assert [event.event_type for event in shop.stored()] == ["early", "play", "film"]
+
+
 def test_on_a_server_the_module_does_nothing() -> None:
     node = shutil.which("node")
     if node is None:
@@ -420,6 +561,8 @@ def test_on_a_server_the_module_does_nothing() -> None:
         const tracker = init({ key: "k" });
         tracker.track("x"); tracker.page(); tracker.identify("u");
         tracker.timed("t").complete(); await tracker.flush();
+        const { watchImpressions } = await import("./dist/impressions.mjs");
+        if (typeof watchImpressions != "function") throw new Error("no function");
         console.log("fine");
         """
     said = subprocess.run(

@@ -158,6 +158,29 @@ def test_events_that_the_server_wants_again_are_sent_again(client_of, server, st
     assert client.stats.sent == 2
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        "<h1>Welcome</h1>",
+        {"results": [{"index": 0, "status": "ok"}]},
+        {"results": [{"index": [], "status": "ok"}, {"index": 1, "status": "ok"}, 7]},
+    ],
+    ids=["nothing", "a page", "too few", "strange"],
+)
+def test_what_nobody_answers_for_is_sent_again(body, client_of, server, stored) -> None:
+    server.faults.append(answers(200, body))
+    client = client_of(linger_s=10)
+
+    ids = _track_some(client, 2)
+
+    assert client.flush()
+    assert len(server.seen) == 2
+    assert set(server.seen[1].ids) <= set(ids)
+    assert [event["event_id"] for event in stored()] == sorted(server.seen[1].ids)
+    assert (client.stats.sent, client.stats.retried) == (2, 1)
+
+
 def test_attempts_come_to_an_end(client_of, server, failures) -> None:
     server.faults += [answers(500)] * 3
     client = client_of(max_attempts=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -308,7 +309,7 @@ def test_each_helper_moves_the_counter_it_is_named_for(client_of, stored, engine
     assert (rows["purchase"]["entity_id"], rows["purchase"]["value"]) == ("o1", 65)
     assert rows["purchase"]["properties"] == {"order_id": "o1", "currency": "EUR"}
     assert (rows["identify"]["user_id"], rows["identify"]["anonymous_id"]) == ("u1", "a1")
-    assert rows["identify"]["properties"] == {"traits": {"plan": "pro"}}
+    assert rows["identify"]["properties"] == {"plan": "pro"}
     assert rows["page_view"]["properties"] == {"name": "Home", "path": "/"}
 
 
@@ -332,6 +333,44 @@ def test_a_purchase_that_is_told_again_is_counted_once(client_of, stored, engine
     assert abs(dated["occurred_at"] - placed) < timedelta(milliseconds=2)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT total_sales FROM product_metrics")) == 2
+
+
+def test_a_long_order_goes_in_parts_is_one_order_and_is_counted_once(
+    client_of, stored, engine
+) -> None:
+    lines = [
+        {"product_id": f"product-{number:03}", "quantity": 2, "price": Decimal("9.95")}
+        for number in range(40)
+    ]
+    for context in ({}, {"page": "x" * 400}):
+        client = client_of()
+        with scope(user_id="u1", context=context):
+            assert client.track_purchase("o1", lines, value=796) == "purchase:o1"
+            client.track_refund("o1", lines[:30], refund_id="r1")
+        assert client.flush()
+        rows = stored()
+
+    types = Counter(row["event_type"] for row in rows)
+    assert types == {"purchase": 1, "purchase_lines": 2, "refund": 1, "refund_lines": 1}
+    assert {row["message_id"] for row in rows if "purchase" in row["event_type"]} == {
+        "purchase:o1",
+        "purchase:o1:2",
+        "purchase:o1:3",
+    }
+    assert [row["value"] for row in rows if row["value"] is not None] == [796]
+    assert {row["properties"]["order_id"] for row in rows} == {"o1"}
+    assert {row["user_id"] for row in rows} == {"u1"}
+    with engine.connect() as connection:
+        query = text("SELECT sum(total_sales), sum(total_revenue) FROM product_metrics")
+        assert connection.execute(query).one() == (20, Decimal("199.0"))
+
+
+def test_an_order_may_be_told_without_lines(client_of, stored) -> None:
+    client = client_of()
+
+    client.track_purchase("o1", [], value=5)
+
+    assert tell(client, stored)["value"] == 5
 
 
 def test_a_long_list_is_told_in_several_events_that_the_server_takes(client_of, stored) -> None:

@@ -75,7 +75,7 @@ def test_the_settings_of_the_package_are_the_options_of_a_client() -> None:
 def test_each_method_of_a_client_is_a_function_of_the_package() -> None:
     methods = {
         name
-        for name, value in vars(Client).items() | vars(Client.__mro__[2]).items()
+        for name, value in {**vars(Client.__mro__[2]), **vars(Client)}.items()
         if not name.startswith("_") and callable(value)
     }
 

@@ -245,6 +245,55 @@ def test_a_process_stopped_by_its_supervisor_sends_what_waits(start, stored) -> 
     assert len(stored()) == 5
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+def test_a_signal_handler_may_track_at_any_moment(start, stored) -> None:
+    """It runs in the main thread, which may be in the middle of the queue just then."""
+    code = (
+        "import signal\n"
+        "told = []\n"
+        "def handle(*_):\n"
+        "    told.append(millrace.track('note', {'who': 'handler'}))\n"
+        "    if len(told) < 300: signal.setitimer(signal.ITIMER_REAL, 0.0002)\n"
+        "signal.signal(signal.SIGALRM, handle)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.0002)\n"
+        "mine = 0\n"
+        "while len(told) < 300:\n"
+        "    millrace.track('note', {'who': 'main'}); mine += 1\n"
+        "    if mine % 500 == 0: millrace.flush(60)\n"
+        "assert millrace.flush(60)\n"
+        "assert millrace.stats().sent == mine + 300, millrace.stats()\n"
+    )
+
+    _, errors = start(code).communicate(timeout=60)
+
+    assert errors == ""
+    assert sum(event["properties"]["who"] == "handler" for event in stored()) == 300
+
+
+PYTHONS = [sys.executable, *sorted(Path.home().glob(".pyenv/versions/3.1[2-9]*/bin/python"))]
+
+
+@pytest.mark.parametrize("python", PYTHONS, ids=lambda path: Path(path).parts[-3])
+def test_what_is_told_when_the_interpreter_ends_is_sent_without_waiting(
+    python, start, stored
+) -> None:
+    """From Python 3.12 on no thread can be started then."""
+    code = (
+        "import atexit, time\n"
+        "def end():\n"
+        "    began = time.monotonic()\n"
+        "    millrace.track('note')\n"
+        "    millrace.flush(20)\n"
+        "    assert time.monotonic() - began < 15\n"
+        "atexit.register(end)\n"
+    )
+
+    _, errors = start(code, str(python)).communicate(timeout=60)
+
+    assert errors == ""
+    assert len(stored()) == 1
+
+
 def test_the_client_runs_on_the_oldest_python_it_promises(start, stored) -> None:
     python = Path.home() / ".pyenv" / "versions" / "3.9.18" / "bin" / "python"
     if not python.exists():

@@ -76,17 +76,16 @@ def test_a_page_can_read_every_answer_of_the_door(
     }
 
 
-def test_with_a_key_for_some_pages_only_these_can_read(client: FlaskClient, shop_key: str) -> None:
-    key = {"X-Write-Key": shop_key}
+def test_a_page_that_a_key_is_not_for_can_read_that(client: FlaskClient, shop_key: str) -> None:
+    evil = "https://evil.example"
 
-    own = client.post(URL, json=VIEW, headers={**key, "Origin": SHOP})
-    fault = client.post(URL, json={}, headers={**key, "Origin": SHOP})
-    other = client.post(URL, json=VIEW, headers={**key, "Origin": "https://evil.example"})
+    own = client.post(URL, json=VIEW, headers={"X-Write-Key": shop_key, "Origin": SHOP})
+    other = client.post(URL, json=VIEW, headers={"X-Write-Key": shop_key, "Origin": evil})
 
-    assert [cors_of(answer).get("allow-origin") for answer in (own, fault)] == [SHOP, SHOP]
-    assert own.headers["Vary"] == "Origin"
+    assert own.status_code == 201
     check_problem(other, 403, "origin_not_allowed")
-    assert cors_of(other) == {}
+    # An SDK that cannot read the answer takes it for a fault of the network, and sends again.
+    assert [cors_of(answer)["allow-origin"] for answer in (own, other)] == [SHOP, evil]
 
 
 def test_a_request_from_no_page_gets_no_such_headers(client: FlaskClient) -> None:

@@ -118,15 +118,16 @@ from models.product_metrics import counts_sql
 sql = counts_sql("stored")
 print(canonical_name("bookmark"), CATALOGUE["job_saved"].own, sorted(VALUED))
 print("event_type IN ('favorite_add', 'job_saved')" in sql)
-print("event_type IN ('purchase', 'job_paid')" in sql)
-print("event_type IN ('refund', 'job_unpaid')" in sql)
+print("event_type IN ('purchase', 'purchase_lines', 'job_paid')" in sql)
+print("event_type IN ('refund', 'refund_lines', 'job_unpaid')" in sql)
 print("WHEN 'job_saved' THEN 4.0" in str(INTERACTIONS))
 """
 
     done = run(path, code)
 
     assert done.stdout.splitlines() == [
-        "job_saved True ['job_paid', 'job_unpaid', 'purchase', 'rate', 'refund']",
+        "job_saved True ['job_paid', 'job_unpaid', 'purchase', 'purchase_lines', 'rate', "
+        "'refund', 'refund_lines']",
         *["True"] * 4,
     ], done.stderr
 

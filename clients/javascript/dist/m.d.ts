@@ -76,7 +76,7 @@ export interface Tracker {
     optIn(): void;
     /** Send and store nothing more, and delete what is stored, but for the choice itself. */
     optOut(): void;
-    /** Send what waits; resolves when that was tried. */
+    /** Send what waits; resolves when that was tried, or while another request or tab is at it. */
     flush(): Promise<void>;
     timed(type: string, data?: EventData): Timing;
     /** A product's page was seen. */

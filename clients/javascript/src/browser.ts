@@ -1,4 +1,5 @@
 import { readData } from "./dom";
+import { attempt } from "./store";
 import { init } from "./tracker";
 import type { Config } from "./types";
 
@@ -9,7 +10,7 @@ if (!stub?.track) {
   const config: Record<string, unknown> = { endpoint: new URL("in", src) };
   for (const name in dataset) config[name] = readData(dataset, name);
   const tracker: any = init(config as Config);
-  const call = (name: string, ...values: unknown[]) => tracker[name]?.(...values);
+  const call = (name: string, ...values: unknown[]) => attempt(() => tracker[name]?.(...values));
   (window as any).millrace = Object.assign(call, tracker);
   for (const values of stub?.q || []) call(...(values as [string]));
   // That module finds this attribute too, and starts by itself.

@@ -56,7 +56,7 @@ const judge = (piece: Entry[], status: number, { results, code }: Document): unk
           return drop(entry, code || "too_large") && status == 413;
         const verdict = status == 204 ? {} : results?.[index];
         const isFinal = verdict && verdict.status != "retry";
-        if (isFinal && (verdict.status != "rejected" || !drop(entry, verdict.reason!, "lost ")))
+        if (isFinal && (verdict.status != "rejected" || !drop(entry, verdict.reason!, "-")))
           remove(entry[0]);
         return isFinal;
       })[0];

@@ -6,14 +6,19 @@ const deviceType = ({ userAgent, maxTouchPoints } = navigator): string =>
       ? "mobile"
       : "desktop";
 
+let referrer: string;
+
+/** Say where the next page is come to from. */
+export const comeFrom = (address: string): string => (referrer = address);
+
 /** Describe page and device, each text within a bound: an event has 2048 bytes. */
-export const describePage = (referrer: string) => ({
+export const describePage = () => ({
   source: "web",
   device_type: deviceType(),
   context: {
     page: {
-      url: location.href.slice(0, 400),
-      referrer: referrer.slice(0, 200),
+      url: location.href.slice(0, 300),
+      referrer: referrer.slice(0, 300),
       // By code points: the server refuses half of an emoji.
       title: document.title.match(/^.{0,99}/u)![0],
     },

@@ -79,13 +79,15 @@ export const entries = (): Entry[] => {
     overflow = 0;
   }
   waiting = 0;
-  return Object.entries(readAll())
-    .filter(([key]) => key[4] && OURS.test(key))
+  const all = readAll();
+  return Object.keys(all)
+    .filter((key) => key[4] && OURS.test(key))
     .sort()
-    .map(([key, text]): Entry => [key, parse(text)])
+    .map((key): Entry => [key, parse(all[key]!)])
     .filter((entry) => {
       waiting++;
-      if (!entry[1].event_type) drop(entry, "corrupt");
-      else return entry[0] > oldest || !drop(entry, "expired");
+      return entry[1].event_type
+        ? entry[0] > oldest || !drop(entry, "expired")
+        : !drop(entry, "corrupt");
     });
 };

@@ -12,7 +12,7 @@ export const parse = (text: string): any => attempt(() => JSON.parse(text)) ?? t
 
 const CONSENT = "mr_c";
 /** Our texts but the choice. Other scripts have names that begin like ours. */
-export const OURS = /^mr_([^c]|q.{36})$/;
+export const OURS = /^mr_([alpsu]|q.{36})$/;
 
 /** What this page has written: it outlives a localStorage that is full, forbidden or cleared. */
 export const memory: Record<string, string> = {};

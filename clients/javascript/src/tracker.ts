@@ -3,14 +3,12 @@ import { flush, leave, notice, resume } from "./delivery";
 import { watchClicks, watchPages } from "./dom";
 import { now, uuid7 } from "./ids";
 import { snakeCase } from "./names";
-import { describePage } from "./page";
+import { comeFrom, describePage } from "./page";
 import { describePerson, forgetPerson, rememberUser } from "./person";
-import { lose, put } from "./queue";
+import { entries, lose, put } from "./queue";
 import { attempt, choose, consent, follow, removeAll } from "./store";
 import { measure } from "./timing";
 import type { Config, EventData, TrackedEvent, Tracker } from "./types";
-
-let referrer = "";
 
 const track = (type: string, data?: EventData): void => {
   if (consent() == "denied") return;
@@ -18,7 +16,7 @@ const track = (type: string, data?: EventData): void => {
   const own = { event_type: type, event_id: uuid7(time), occurred_at: time };
   try {
     const event: TrackedEvent = {
-      ...describePage(referrer),
+      ...describePage(),
       ...describePerson(),
       excluded: (config.excluded ?? (navigator.webdriver && "headless")) || undefined,
       ...data,
@@ -35,7 +33,7 @@ const track = (type: string, data?: EventData): void => {
 
 const page = (data?: EventData): void => {
   track("page_view", { path: location.pathname, ...data });
-  referrer = location.href;
+  comeFrom(location.href);
 };
 
 const tracker: Record<string, (...values: any[]) => unknown> = {
@@ -75,7 +73,7 @@ for (const name in tracker) {
 export const init = (given: Config = {}): Tracker => {
   attempt(() => {
     if (config) return;
-    referrer = document.referrer;
+    comeFrom(document.referrer);
     configure(given);
     follow();
     // Someone who declines now may have been tracked before.
@@ -85,7 +83,7 @@ export const init = (given: Config = {}): Tracker => {
     addEventListener("online", resume);
     watchClicks(track);
     // What earlier pages left is sent now.
-    void flush();
+    if (entries()[0]) void flush();
     if (given.auto !== false) watchPages(page);
   });
   return tracker as unknown as Tracker;

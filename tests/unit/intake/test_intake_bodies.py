@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake.request import BodyError, encode_batch, read_request
+from intake.envelope import BodyError
+from intake.request import encode_batch, read_request
 from tests.builders import RULES, SENDER, WIDE_RULES
 
 

@@ -108,7 +108,7 @@ class Millrace {
       return null;
     }
     _person.identify(userId);
-    return track('identify', properties: traits == null ? null : {'traits': traits});
+    return track('identify', properties: traits);
   }
 
   /// Tells that a screen was seen.

@@ -1,5 +1,8 @@
 import 'client.dart';
 
+/// Lines of one event: so many fit into the 2,048 bytes that an event may have.
+const _mostLines = 20;
+
 /// One product of a list or an order.
 class Line {
   const Line(this.productId, {this.quantity, this.price, this.position});
@@ -57,10 +60,9 @@ extension ShopEvents on Millrace {
 
   /// Tells which products were shown, in events of up to 20 products, so that each one fits.
   List<String> listView(List<Line> products, {String? listId}) {
-    const most = 20;
     final ids = <String>[];
-    for (var first = 0; first < products.length; first += most) {
-      final part = products.skip(first).take(most);
+    for (var first = 0; first < products.length; first += _mostLines) {
+      final part = products.skip(first).take(_mostLines);
       final id = track(
         'product_list_view',
         properties: listId == null ? null : {'list_id': listId},
@@ -80,26 +82,37 @@ extension ShopEvents on Millrace {
   /// Tells that an order was placed. It is named by the order: told again, it is counted once.
   ///
   /// [orderedAt] is the order's own time, the same each time; without it the event gets the time
-  /// at which it arrives.
-  String? purchase(
+  /// at which it arrives. Of a long order the further lines go in events of the type
+  /// `purchase_lines`, which are no orders. Gives the ids of all.
+  List<String> purchase(
     String orderId,
     List<Line> lines, {
     DateTime? orderedAt,
     num? value,
     String? currency,
-  }) =>
-      track(
-        'purchase',
+  }) {
+    final ids = <String>[];
+    for (var first = 0; first == 0 || first < lines.length; first += _mostLines) {
+      final isOrder = first == 0;
+      final part = first ~/ _mostLines + 1;
+      final id = track(
+        isOrder ? 'purchase' : 'purchase_lines',
         properties: {'order_id': orderId, if (currency != null) 'currency': currency},
         fields: {
-          'message_id': 'purchase:$orderId',
+          'message_id': isOrder ? 'purchase:$orderId' : 'purchase:$orderId:$part',
           'entity_type': 'order',
           'entity_id': orderId,
           if (orderedAt != null) 'occurred_at': orderedAt.toUtc().toIso8601String(),
-          if (value != null) 'value': value,
-          'items': [for (final line in lines) line.toJson()],
+          if (isOrder && value != null) 'value': value,
+          'items': [for (final line in lines.skip(first).take(_mostLines)) line.toJson()],
         },
       );
+      if (id != null) {
+        ids.add(id);
+      }
+    }
+    return ids;
+  }
 
   String? recommendationShown(List<Line> products, {String? placement}) => track(
         'rec_shown',

@@ -116,14 +116,14 @@ class Client(Options, ShopEvents):
     def flush(self, timeout_s: float | None = 10.0) -> bool:
         """Send what was tracked until now without lingering; tell whether all was delivered.
 
-        False when time ran out, or when an event was not delivered meanwhile. None waits as long
-        as it takes.
+        False when time ran out, when an event was not delivered meanwhile, or when the interpreter
+        is ending and sends what waits at its very end. None waits as long as it takes.
         """
         if self._worker.is_current:
             return False
         before = self.stats.failed
-        if len(self._outbox):
-            self._worker.ensure_started()
+        if len(self._outbox) and not self._worker.ensure_started():
+            return False
         return self._outbox.wait_until_settled(timeout_s) and self.stats.failed == before
 
     def shutdown(self, timeout_s: float | None = None) -> bool:

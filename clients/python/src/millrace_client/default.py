@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 log = logging.getLogger("millrace")
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _client: Client | None = None
 
 
@@ -35,16 +35,21 @@ def default_client() -> Client:
     if _client is None:
         with _lock:
             if _client is None:
-                package = sys.modules[__package__ or "millrace_client"]
-                names = [option.name for option in fields(Options)]
-                options = {name: getattr(package, name) for name in names}
-                try:
-                    _client = Client(**options)
-                except (TypeError, ValueError):
-                    # This may be within the application's first order.
-                    log.exception("nothing is tracked: the settings cannot work")
-                    _client = Client("http://127.0.0.1", enabled=False)
+                made = _make_client()
+                # A signal handler that tracked meanwhile has made one already.
+                _client = _client or made
     return _client
+
+
+def _make_client() -> Client:
+    package = sys.modules[__package__ or "millrace_client"]
+    options = {option.name: getattr(package, option.name) for option in fields(Options)}
+    try:
+        return Client(**options)
+    except (TypeError, ValueError):
+        # This may be within the application's first order.
+        log.exception("nothing is tracked: the settings cannot work")
+        return Client("http://127.0.0.1", enabled=False)
 
 
 def on_default(method: Callable[Concatenate[Any, P], R]) -> Callable[P, R]:
@@ -60,7 +65,7 @@ def on_default(method: Callable[Concatenate[Any, P], R]) -> Callable[P, R]:
 def _renew_lock() -> None:
     # A thread of the parent may hold it.
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

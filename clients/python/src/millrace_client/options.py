@@ -45,7 +45,7 @@ class Options:
     block: bool = False
     #: Bytes of JSON one event may have; the server has a bound of its own.
     max_event_bytes: int = 32 * 1024
-    #: Bytes of JSON up to which a list view is kept in one event (the server's own default bound).
+    #: Bytes of JSON one event with products may have (as the server has it); longer is parted.
     list_event_bytes: int = 2048
     #: Events of one request.
     batch_events: int = 100

@@ -38,19 +38,28 @@ class Outbox:
         self._batch_events = batch_events
         self._batch_bytes = batch_bytes
         self._linger_s = linger_s
-        self._lock = threading.Lock()
+        # A signal handler of the application may track while its own thread is in here.
+        self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._entries: deque[Entry] = deque()
         self._waiting_bytes = 0
         self._held_bytes = 0
-        self._put = self._taken = self._settled = 0
+        self._taken = self._settled = 0
         self._hurry_to = 0
         self._close_at: float | None = None
 
     def __len__(self) -> int:
         with self._lock:
             return self._put - self._settled
+
+    @property
+    def _put(self) -> int:
+        """Count the entries that were ever put here.
+
+        Not by adding one to a number: a signal handler that tracks could come in between.
+        """
+        return self._taken + len(self._entries)
 
     @property
     def is_closed(self) -> bool:
@@ -71,7 +80,6 @@ class Outbox:
             if self._close_at is not None:
                 return False
             self._entries.append(Entry(body, time.monotonic()))
-            self._put += 1
             self._waiting_bytes += size
             self._held_bytes += size
             # The thread is woken to begin a batch and to end one, not for each event in between.
@@ -97,6 +105,8 @@ class Outbox:
                 batch.append(self._entries.popleft())
             self._waiting_bytes -= sum(len(entry.body) for entry in batch)
             self._taken += len(batch)
+            if not self._entries:
+                self._waiting_bytes = 0
             return batch
 
     def settle(self, batch: Sequence[Entry]) -> None:
@@ -104,6 +114,8 @@ class Outbox:
         with self._lock:
             self._settled += len(batch)
             self._held_bytes -= sum(len(entry.body) for entry in batch)
+            if self._settled == self._put:
+                self._held_bytes = 0
             self._room.notify_all()
 
     def wait_until_settled(self, timeout_s: float | None) -> bool:

@@ -32,6 +32,9 @@ class ShopEvents:
     What they do not name goes into `properties`; the fields are those of `track`.
     """
 
+    #: Bytes of JSON one event may have that holds products; see Options.
+    list_event_bytes: int
+
     def track(
         self, event_type: str, properties: Properties | None = None, **fields: Unpack[EventFields]
     ) -> str | None:
@@ -49,7 +52,7 @@ class ShopEvents:
         """Tell that an anonymous id is a user from now on, and what is known of the user."""
         return self.track(
             "identify",
-            {"traits": traits} if traits else None,
+            traits,
             user_id=user_id,
             anonymous_id=anonymous_id,
             **fields,
@@ -157,7 +160,8 @@ class ShopEvents:
 
         The order's id names the event. `occurred_at` must then be the order's own time, the same
         each time; left out, the event gets the time at which it arrives. `value` is what was paid
-        in all; the products' revenue is that of their lines.
+        in all; the products' revenue is that of their lines. Of a long order the further lines go
+        in events of the type `purchase_lines`, which are no orders.
         """
         if not fields.get("event_id"):
             fields.setdefault("message_id", f"purchase:{order_id}")
@@ -259,7 +263,23 @@ class ShopEvents:
         fields.setdefault("entity_type", "order")
         fields.setdefault("entity_id", order_id)
         properties = _with(properties, order_id=order_id, currency=currency)
-        return self.track(event_type, properties, items=lines_of(items), value=value, **fields)
+        try:
+            # Told again, the order must fall into the same parts, whatever else its events hold.
+            parts = list(_split(lines_of(items), max_bytes=self.list_event_bytes // 2))
+        except Exception as error:
+            self._refuse(event_type, error)
+            return None
+        first, *others = parts or [[]]
+        told = self.track(event_type, properties, items=first, value=value, **fields)
+        name = fields.get("event_id") or fields.get("message_id")
+        for number, part in enumerate(others, start=2):
+            own: ActorFields = {
+                **fields,
+                "event_id": None,
+                "message_id": f"{name}:{number}" if name else None,
+            }
+            self.track(f"{event_type}_lines", properties, items=part, **own)
+        return told
 
     def _room_for_items(
         self, event_type: str, properties: Properties | None, fields: ActorFields

@@ -40,7 +40,8 @@ class Tally:
     """The counts as they grow."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # A signal handler may count while its own thread does.
+        self._lock = threading.RLock()
         self._sent = 0
         self._retried = 0
         self._rejected: Counter[str] = Counter()

@@ -12,6 +12,8 @@ from millrace_client.transport import Answer
 #: Statuses below 500 that a later attempt may change: time-out, too early, too many.
 _LATER = (408, 425, 429)
 _TOO_LARGE = 413
+#: What Millrace answers when it has taken events, be the answer's body readable or not.
+_ACCEPTED = (201, 202)
 
 
 @dataclass
@@ -45,8 +47,10 @@ def judge(answer: Answer, events: int) -> Verdict:
     results = problem.get("results")
     if isinstance(results, list) and (status < 300 or status == 422):
         return _judge_each(results, events)
-    if status < 300:
+    if status in _ACCEPTED:
         return Verdict()
+    if status < 300:
+        return Verdict(again=everything, why=f"it was not Millrace that answered {status}")
     refusal = RejectedError(
         str(problem.get("code") or f"http_{status}"), _describe(status, problem, answer.location)
     )
@@ -54,17 +58,20 @@ def judge(answer: Answer, events: int) -> Verdict:
 
 
 def _judge_each(results: list[Any], events: int) -> Verdict:
-    verdict = Verdict()
+    verdict = Verdict(why="the server did not say what became of it")
+    unsaid = set(range(events))
     for result in results:
         index = result.get("index") if isinstance(result, dict) else None
-        if not isinstance(index, int) or not 0 <= index < events:
+        if not isinstance(index, int) or index not in unsaid:
             continue
         reason = str(result.get("reason") or "rejected")
         if result.get("status") == "rejected":
             verdict.failed[index] = RejectedError(reason, str(result.get("detail") or reason))
         elif result.get("status") == "retry":
-            verdict.again.append(index)
             verdict.why = reason
+            continue
+        unsaid.remove(index)
+    verdict.again = sorted(unsaid)
     return verdict
 
 

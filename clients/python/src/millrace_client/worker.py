@@ -33,23 +33,26 @@ class Worker:
         self._transport = transport
         self._retry_for_s = retry_for_s
         self._report = report
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
 
-    def ensure_started(self) -> None:
-        """Start the thread, unless it runs."""
+    def ensure_started(self) -> bool:
+        """Start the thread, unless it runs; False when the interpreter is ending.
+
+        It starts no threads then; what waits is sent by `stop`, in the thread that ends it.
+        """
         if self._thread is not None:
-            return
+            return True
         with self._lock:
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name="millrace", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="millrace", daemon=True)
                 try:
-                    thread.start()
+                    self._thread.start()
                 except RuntimeError:
-                    # The interpreter is ending; what waits is sent by `stop`, in its thread.
-                    return
-                self._thread = thread
+                    self._thread = None
+                    return False
                 watch_exit()
+        return True
 
     @property
     def is_current(self) -> bool:
