@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-CLIENT = Path(__file__).parents[2] / "clients" / "javascript"
+from tests.browser.packages import CLIENT, ensure_packages
+
 DIST = CLIENT / "dist"
 PACKED_LIMIT = 3000
 SCRIPTS = ["m.js", "m.mjs", "impressions.mjs", "react.mjs"]
@@ -36,11 +36,9 @@ def test_the_documents_say_the_measured_sizes() -> None:
 
 
 def test_what_is_committed_is_what_the_sources_build_to(tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None or not (CLIENT / "node_modules" / "esbuild").exists():
-        pytest.skip("the client's packages are not installed: npm ci in clients/javascript")
+    ensure_packages()
 
-    subprocess.run([node, CLIENT / "build.mjs", tmp_path], check=True, capture_output=True)
+    subprocess.run(["node", CLIENT / "build.mjs", tmp_path], check=True, capture_output=True)
 
     built = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert built == {path.name: path.read_text() for path in DIST.iterdir()}
@@ -78,10 +76,7 @@ init({ consent: "maybe" });
 
 @pytest.mark.parametrize("resolution", ["nodenext", "bundler"])
 def test_the_types_are_right_for_those_who_use_them(tmp_path: Path, resolution: str) -> None:
-    node = shutil.which("node")
-    packages = CLIENT / "node_modules"
-    if node is None or not (packages / "typescript").exists():
-        pytest.skip("the client's packages are not installed: npm ci in clients/javascript")
+    packages = ensure_packages()
     for name, place in {
         "@millrace/tracker": CLIENT,
         "react": packages / "react",
@@ -99,7 +94,7 @@ def test_the_types_are_right_for_those_who_use_them(tmp_path: Path, resolution: 
     flags = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2020"]
     flags += ["--module", module, "--moduleResolution", resolution, "--types", "react"]
     done = subprocess.run(
-        [node, tsc, *flags, "shop.ts"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["node", tsc, *flags, "shop.ts"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
 
     assert done.stdout == ""

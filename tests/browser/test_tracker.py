@@ -8,14 +8,12 @@ import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser.packages import CLIENT, ensure_packages
 from tests.browser.shop import Shop, settle, try_once, waiting
-
-CLIENT = Path(__file__).parents[2] / "clients" / "javascript"
 
 
 def of_type(shop: Shop, name: str) -> list[Any]:
@@ -507,11 +505,13 @@ window.leave = () => root.unmount();
 
 def bundle(source: str) -> str:
     """Bundle a page's script as a site would, with the packages of the client."""
-    esbuild = CLIENT / "node_modules" / ".bin" / "esbuild"
-    if not (CLIENT / "node_modules" / "react-dom").exists():
-        pytest.skip("React is not installed: npm ci in clients/javascript")
     made = subprocess.run(
-        [esbuild, "--bundle", "--loader=js", "--define:process.env.NODE_ENV='development'"],
+        [
+            ensure_packages() / ".bin" / "esbuild",
+            "--bundle",
+            "--loader=js",
+            "--define:process.env.NODE_ENV='development'",
+        ],
         input=source,
         cwd=CLIENT,
         capture_output=True,

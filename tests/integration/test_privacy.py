@@ -23,7 +23,6 @@ from sqlalchemy import Engine, select, text, update
 from werkzeug.test import TestResponse
 
 import inbox
-from app.factory import create_app
 from app.suppressed import SuppressedPeople
 from cli.doctor.finding import ERROR, OK, Patient
 from cli.doctor.services import check_database
@@ -96,13 +95,12 @@ def test_a_browser_that_declines_is_left_alone_when_the_setting_says_so(
 
 
 def test_an_address_is_hashed_with_a_salt_of_the_day(
-    settings: Settings, redis_client: redis.Redis
+    app_with: Callable[..., FlaskClient], redis_client: redis.Redis
 ) -> None:
-    hashed = replace(settings, ip_mode="hashed")
     now = NOW.timestamp()
     for clock in (now, now, now + DAY_MS / 1000):
         # Each has to find the salt that another process made.
-        visitor = create_app(hashed, clock=partial(float, clock)).test_client()
+        visitor = app_with(clock=partial(float, clock), ip_mode="hashed")
         for address in ("203.0.113.9", "203.0.113.10"):
             visitor.post(DOOR, json=VIEW, environ_base={"REMOTE_ADDR": address})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_whatever_a_message_is_its_batch_can_be_read(
     (kept,) = orjson.loads(body)["rejected"]
     assert "\\u0000" not in orjson.dumps({**kept, "message": None}).decode()
     assert b'"Secret"' not in orjson.dumps(kept.get("message"))
-    assert b'ip":' not in orjson.dumps(kept.get("message"))
+    assert re.search(rb'"\$?ip":', orjson.dumps(kept.get("message"))) is None
     again = letter(message, event)
     assert again is not None
     assert again.letter_id == found.letter_id or found.message_id is None
