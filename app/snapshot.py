@@ -79,6 +79,8 @@ class Snapshot(Generic[T]):
             try:
                 self.refresh()
             except SQLAlchemyError as error:
+                if self._stopped.is_set():
+                    return
                 log.warning("snapshot_not_read", name=self._name, error=type(error).__name__)
             # However often a value is wanted, it is read once a second at the most.
             self._stopped.wait(1)
