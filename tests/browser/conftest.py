@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,25 +16,18 @@ from werkzeug.serving import make_server
 from settings import Settings
 from tasks.ingest import Drainer
 from tests.browser.shop import Shop
-
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-#: What people's browsers say; the default says that nobody watches.
-AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/140.0.0.0 Safari/537.36"
-)
+from tests.chromium import ARGUMENTS, USER_AGENT, find_chromium
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Start Chromium once."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no Chromium at {CHROMIUM}")
+    found = find_chromium()
+    if found is None:
+        pytest.skip("no Chromium on this machine")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -65,7 +56,9 @@ def open_shop(
         server = make_server("127.0.0.1", 0, shop.answer, threaded=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
-        shop.open(f"http://127.0.0.1:{server.server_port}", chromium.new_context(user_agent=AGENT))
+        shop.open(
+            f"http://127.0.0.1:{server.server_port}", chromium.new_context(user_agent=USER_AGENT)
+        )
         opened.append((shop, server, thread, app))
         return shop
 

@@ -5,36 +5,24 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.chromium import ARGUMENTS, USER_AGENT, find_chromium
 from tests.conformance.proxy import Proxy
 
 PAGES = Path(__file__).parent / "drivers" / "browser"
-#: What people's browsers say; the default says that nobody watches, and such visits are excluded.
-USER_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-    "Chrome/140.0.0.0 Safari/537.36"
-)
 CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
+    *ARGUMENTS,
     # Neither does a person's browser say that a program drives it.
     "--disable-blink-features=AutomationControlled",
     # Not by Playwright's emulation: what a page sends as it goes would not have it.
     f"--user-agent={USER_AGENT}",
 ]
 CALM_MS = 1000
-
-
-def find_chromium() -> str | None:
-    """Find the browser, None when this machine has none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next(filter(None, map(shutil.which, names)), None)
 
 
 @contextmanager

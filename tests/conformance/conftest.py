@@ -20,7 +20,8 @@ from cli.stack import stack
 from models.api_keys import WRITE, make_key
 from models.database import make_engine, transaction
 from settings import read_settings
-from tests.conformance.browser import find_chromium, running_shop
+from tests.chromium import find_chromium
+from tests.conformance.browser import running_shop
 from tests.conformance.cells import Bench, Outcome, run_cell
 from tests.conformance.environments import RegistryUnreachableError, ensure_node, ensure_python
 from tests.conformance.scenarios import BEHAVIOURS, Behaviour
