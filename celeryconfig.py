@@ -41,6 +41,12 @@ timezone = "UTC"
 enable_utc = True
 imports = ("tasks.registry",)
 
+# Training keeps to its budget by itself. What a single step of it takes beyond is borne up to twice
+# the budget: then the run fails, and a minute later its process is killed.
+_soft_limit_s = 2 * _settings.train_time_budget_s + 60
+_training_limits = {"soft_time_limit": _soft_limit_s, "time_limit": _soft_limit_s + 60}
+task_annotations = {"train.run": _training_limits, "train.nightly": _training_limits}
+
 task_default_queue = "default"
 # Each queue has a routing key of its own: with the default one, each message would go to all three.
 _exchange = Exchange("millrace", type="direct")

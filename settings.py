@@ -173,6 +173,41 @@ class Settings:
     train_days: int = _setting(
         "TRAIN_DAYS", 30, "days of events the nightly training reads", min=1, max=3650
     )
+    train_time_budget_s: int = _setting(
+        "TRAIN_TIME_BUDGET_S",
+        900,
+        "seconds a training may take; what is beyond twice of it is stopped",
+        min=10,
+        max=86_400,
+    )
+    train_memory_budget_mb: int = _setting(
+        "TRAIN_MEMORY_BUDGET_MB",
+        1500,
+        "megabytes a training may take; models and interactions that need more are left out",
+        min=200,
+        max=1_000_000,
+    )
+    train_max_interactions: int = _setting(
+        "TRAIN_MAX_INTERACTIONS",
+        5_000_000,
+        "interactions a training reads at most, the newest",
+        min=1000,
+        max=100_000_000,
+    )
+    recommendations_access: str = _setting(
+        "RECOMMENDATIONS_ACCESS",
+        "public",
+        "who may ask for a user's recommendations: public, or token: callers with an admin token "
+        "of the scope read, and the user with a JWT of the host application",
+        one_of=("public", "token"),
+    )
+    recommendations_bought_days: int = _setting(
+        "RECOMMENDATIONS_BOUGHT_DAYS",
+        0,
+        "days for which a product stays out of the lists of who bought it; 0: as exclude_seen says",
+        min=0,
+        max=90,
+    )
 
     # Web, worker, monitoring
     host: str = _setting("HOST", "127.0.0.1", "address the web server listens on")

@@ -25,13 +25,14 @@ class UndeclaredViewError(RuntimeError):
     """A route says neither which scope it needs nor that it is public."""
 
 
-def require_scope(scope: str) -> Callable[[View], View]:
-    """Declare that a view needs an admin token with the scope."""
-    if scope not in ADMIN_SCOPES:
-        raise ValueError(f"scope must be one of {', '.join(ADMIN_SCOPES)}, got {scope!r}")
+def require_scope(*scopes: str) -> Callable[[View], View]:
+    """Declare that a view needs an admin token with the scope, or with one of them."""
+    for scope in scopes:
+        if scope not in ADMIN_SCOPES:
+            raise ValueError(f"scope must be one of {', '.join(ADMIN_SCOPES)}, got {scope!r}")
 
     def decorate(view: View) -> View:
-        view.required_scope = scope  # type: ignore[attr-defined]
+        view.accepted_scopes = scopes  # type: ignore[attr-defined]
         return view
 
     return decorate
@@ -39,7 +40,7 @@ def require_scope(scope: str) -> Callable[[View], View]:
 
 def public(view: View) -> View:
     """Declare that a view answers anybody, by design."""
-    view.required_scope = None  # type: ignore[attr-defined]
+    view.accepted_scopes = ()  # type: ignore[attr-defined]
     return view
 
 
@@ -54,7 +55,7 @@ def check_views(app: Flask) -> None:
     silent = sorted(
         f"{rule.rule} ({rule.endpoint})"
         for rule in app.url_map.iter_rules()
-        if not hasattr(app.view_functions[rule.endpoint], "required_scope")
+        if not hasattr(app.view_functions[rule.endpoint], "accepted_scopes")
     )
     if silent:
         raise UndeclaredViewError(
@@ -64,7 +65,7 @@ def check_views(app: Flask) -> None:
 
 def identify_caller() -> None:
     """Find out who calls a view that needs a scope; judge it later, when the rate is known."""
-    if _needed_scope() is not None:
+    if _accepted_scopes():
         g.caller = find_caller(
             request,
             db.engine,
@@ -75,13 +76,14 @@ def identify_caller() -> None:
 
 def authorise_caller() -> None:
     """Refuse a caller without the scope that the view needs. Raises Problem."""
-    scope = _needed_scope()
-    if scope is None:
+    scopes = _accepted_scopes()
+    if not scopes:
         return
     if isinstance(g.caller, Problem):
         raise g.caller
-    if scope not in g.caller.scopes:
-        raise Problem(403, "scope_missing", f"this admin token lacks the scope {scope!r}")
+    if not set(scopes) & set(g.caller.scopes):
+        wanted = " or ".join(map(repr, scopes))
+        raise Problem(403, "scope_missing", f"this admin token lacks the scope {wanted}")
 
 
 def current_caller() -> AdminToken | None:
@@ -90,10 +92,10 @@ def current_caller() -> AdminToken | None:
     return caller if isinstance(caller, AdminToken) else None
 
 
-def _needed_scope() -> str | None:
+def _accepted_scopes() -> tuple[str, ...]:
     # Flask itself answers OPTIONS, and for paths and methods that no view has.
     if request.endpoint is None or request.method == "OPTIONS":
-        return None
+        return ()
     view: Any = current_app.view_functions[request.endpoint]
-    scope: str | None = view.required_scope
-    return scope
+    scopes: tuple[str, ...] = view.accepted_scopes
+    return scopes

@@ -68,7 +68,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         for method in self._docs[self._endpoints[-1]].values():
             if isinstance(method, dict):
                 method["access"] = {
-                    "scope": getattr(view_func, "required_scope", None),
+                    "scopes": getattr(view_func, "accepted_scopes", ()),
                     "write_key": getattr(view_func, "takes_write_key", False),
                     "has_parameter": "<" in rule,
                 }
@@ -92,9 +92,9 @@ def _document_access(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) ->
         if status[0] in "45" and "content" not in answer:
             given[status] = _problem(answer.get("description", _MEANINGS.get(status, "")))
     doc["responses"] = answers
-    if access["scope"]:
-        doc["security"] = [{ADMIN_TOKEN: [access["scope"]]}]
-        doc_info["docstring"] = _with_scope(doc_info["docstring"], access["scope"])
+    if access["scopes"]:
+        doc["security"] = [{ADMIN_TOKEN: [scope]} for scope in access["scopes"]]
+        doc_info["docstring"] = _with_scopes(doc_info["docstring"], access["scopes"])
     elif access["write_key"]:
         doc["security"] = [{}, {WRITE_KEY: []}]
     return doc
@@ -102,7 +102,7 @@ def _document_access(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) ->
 
 def _problems_of(doc: dict[str, Any], access: dict[str, Any]) -> list[str]:
     found = ["400"]
-    if access["scope"]:
+    if access["scopes"]:
         found += ["401", "403"]
     if access["has_parameter"]:
         found.append("404")
@@ -117,10 +117,11 @@ def _problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": _PROBLEM}
 
 
-def _with_scope(docstring: dict[str, str], scope: str) -> dict[str, str]:
+def _with_scopes(docstring: dict[str, str], scopes: tuple[str, ...]) -> dict[str, str]:
+    wanted = " or ".join(f"`{scope}`" for scope in scopes)
     parts = [
         docstring.get("summary", ""),
         docstring.get("description", ""),
-        f"Needs an admin token with the scope `{scope}`.",
+        f"Needs an admin token with the scope {wanted}.",
     ]
     return {**docstring, "description": "\n\n".join(part for part in parts if part)}

@@ -19,6 +19,7 @@ from app.api import (
     identities,
     index,
     keys,
+    models,
     privacy,
     product_metrics,
     products,
@@ -26,6 +27,7 @@ from app.api import (
     recommendations,
     reports,
     training,
+    training_data,
     users,
 )
 from app.astray import answer_not_found
@@ -51,7 +53,7 @@ from intake.deny import DenyList
 from intake.messages import MAX_MESSAGES
 from intake.rows import Rules
 from logs import configure_logs
-from models.database import engine_options, make_engine
+from models.database import engine_options, make_engine, make_reader
 from settings import Settings, read_settings
 
 BLUEPRINTS = (
@@ -66,8 +68,10 @@ BLUEPRINTS = (
     export.blueprint,
     products.blueprint,
     product_metrics.blueprint,
+    training_data.blueprint,
     recommendations.blueprint,
     training.blueprint,
+    models.blueprint,
     keys.blueprint,
     identities.blueprint,
     privacy.blueprint,
@@ -144,7 +148,8 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
         write_keys=WriteKeys(engine),
         key_limits=KeyLimits(client),
         last_uses=LastUses(),
-        champions=ChampionHolder(),
+        champions=ChampionHolder(engine),
+        reader=make_reader(settings.sqlalchemy_url, application="recommendations"),
         suppressed=suppressed,
         daily_salt=DailySalt(client),
         rules=rules,

@@ -66,8 +66,8 @@ def _identify(trusted_proxies: int) -> str:
 
 def _is_exempt() -> bool:
     view = current_app.view_functions.get(request.endpoint or "")
-    if request.blueprint == "tracker":
-        # All visitors of a shop ask for it, many of them from one address.
+    if request.blueprint in ("tracker", "recommendations"):
+        # All visitors of a shop ask for them, many from one address: that of the shop's server.
         return True
     return request.path.rstrip("/") in EXEMPT_PATHS or getattr(view, "takes_write_key", False)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import redis
 from flask import current_app
+from sqlalchemy import Engine
 
 from app.admin_tokens import LastUses
 from app.bell import Bell
@@ -15,6 +16,7 @@ from app.champion import ChampionHolder
 from app.clock_skew import ClockSkew
 from app.key_limits import KeyLimits
 from app.quarantine import QuarantineBudget
+from app.recommend.trending import Trending
 from app.salts import DailySalt
 from app.shop_rates import ShopRates
 from app.sink import Sink
@@ -36,6 +38,8 @@ class State:
     key_limits: KeyLimits
     last_uses: LastUses
     champions: ChampionHolder
+    #: Connections for the reads of recommendations.
+    reader: Engine
     suppressed: SuppressedPeople
     daily_salt: DailySalt
     rules: Rules
@@ -45,11 +49,14 @@ class State:
     clock: Callable[[], float] = field(default=time.time)
     shop_rates: ShopRates = field(default_factory=ShopRates)
     quarantine: QuarantineBudget = field(default_factory=QuarantineBudget)
+    trending: Trending = field(default_factory=Trending)
 
     def close(self) -> None:
         """Let the threads end and give the connections back; the app is not used any more."""
         self.write_keys.stop()
         self.suppressed.stop()
+        self.champions.stop()
+        self.reader.dispose()
         self.redis.close()
 
     def now_ms(self) -> int:

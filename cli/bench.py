@@ -22,7 +22,7 @@ from bench.cpu import Meter, tree_of
 from bench.ingest import EVENTS_OF_BATCH, BenchError, Result, Target, measure
 from bench.machine import describe_machine
 from bench.yardstick import Yardstick
-from cli import bench_data, bench_doors
+from cli import bench_data, bench_doors, bench_recommend, bench_serve
 from cli.servers.process import read_pid
 from cli.stack import ALL, Stack, stack
 from intake.rows import Rules
@@ -38,7 +38,12 @@ def bench() -> None:
     """Measure this machine."""
 
 
-for command in (*bench_data.COMMANDS, bench_doors.doors):
+for command in (
+    *bench_data.COMMANDS,
+    bench_doors.doors,
+    bench_recommend.recommend,
+    bench_serve.serve,
+):
     bench.add_command(command)
 
 

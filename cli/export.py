@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from cli.installation import installation
+from cli.output import open_output, output_option
 from cli.parquet import ParquetFile
 from cli.progress import progress_bar
 from cli.words import counted
@@ -64,10 +64,7 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--format", "format_", type=click.Choice(["csv", "ndjson", "parquet"]), default="csv",
     show_default=True, help="What to write.",
 )  # fmt: skip
-@click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path),
-    help="A file that is not there yet; without it, standard output.",
-)  # fmt: skip
+@output_option
 @click.option("--gzip", "packed", is_flag=True, help="Pack CSV or NDJSON.")
 @_filter_options
 @click.option("--cursor", type=click.UUID, help="Go on behind the event with this id.")
@@ -86,7 +83,7 @@ def export(
     """
     if format_ == "parquet" and packed:
         raise click.UsageError("Parquet is packed in itself: leave out --gzip")
-    with installation() as (settings, engine), _opened(output) as file:
+    with installation() as (settings, engine), open_output(output) as file:
         writer = _open_writer(file, format_, packed=packed, named=cursor is None)
         chunks = read_chunks(
             engine,
@@ -114,22 +111,6 @@ def _write(chunks: Iterator[Chunk], write: Callable[[Chunk], None], limit: int |
         click.echo(f"exported {counted(count, 'event')}", err=True)
         if last_id is not None:
             click.echo(f"the last id is {last_id}: --cursor {last_id} goes on behind it", err=True)
-
-
-@contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[IO[bytes]]:
-    if output is None or output == Path("-"):
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    try:
-        file = output.open("xb")
-    except FileExistsError:
-        raise click.ClickException(f"{output} is there already: choose another name") from None
-    except OSError as error:
-        raise click.ClickException(f"{output} cannot be written: {error.strerror}") from None
-    with file:
-        yield file
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The timed jobs by hand: migrate, aggregate-daily, purge, retrain."""
+"""The timed jobs by hand: migrate, aggregate-daily, purge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import click
-from rich.console import Console
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -15,13 +14,11 @@ from cli.installation import installation
 from cli.progress import progress_bar
 from cli.words import counted
 from event_types import canonical_name
-from models.database import transaction
 from models.dirty_days import read_dirty_days
 from models.identities import mark_relinked_days
 from models.migrate import migrate as run_migrations
-from models.training_runs import TrainingRun
 from settings import Settings
-from tasks import aggregate, jobs, retention, train
+from tasks import aggregate, jobs, retention
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -125,51 +122,6 @@ def _print_purged(done: retention.Purged) -> None:
         for name, counts in done.by_partition.items():
             listed = ", ".join(f"{kind} {events:,}" for kind, events in counts.most_common())
             print(f"  {name}: {listed}")
-
-
-@click.command(epilog="Example: ./millrace retrain --days 30")
-@click.option(
-    "--days", type=click.IntRange(1), help="Days of events to read; TRAIN_DAYS without it."
-)
-@click.option("--seed", default=0, show_default=True, help="Same seed and data, same model.")
-def retrain(days: int | None, seed: int) -> None:
-    """Train the recommendations now, judge them, and serve them if they are better."""
-    console = Console()
-    with installation() as (settings, engine):
-        run_id = train.request_run(engine, days=days or settings.train_days, now=_now())
-        with console.status("training") as status:
-            result = train.carry_out(
-                engine,
-                run_id,
-                clock=_now,
-                seed=seed,
-                progress=lambda stage: status.update(f"training: {stage}"),
-            )
-        with transaction(engine) as session:
-            figures = session.get_one(TrainingRun, run_id).figures or {}
-    print_evaluation(console, figures)
-    console.print(f"run {run_id}: {result['status']}. {result['reason']}", highlight=False)
-    if result["version"] is not None:
-        console.print(f"kept as version {result['version']}")
-
-
-def print_evaluation(console: Console, figures: dict[str, Any]) -> None:
-    """Print a table of the candidate and its baselines, if there was an evaluation."""
-    from rich.table import Table
-
-    if not figures.get("metrics"):
-        return
-    table = Table(title=f"{figures['num_people_tested']:,} people, days the models had not seen")
-    rows = {"candidate": figures["metrics"], **figures["baselines"]}
-    table.add_column("model")
-    for name in figures["metrics"]:
-        table.add_column(name, justify="right")
-    for model, metrics in rows.items():
-        cells = [
-            f"{value:.4f}" if isinstance(value, float) else str(value) for value in metrics.values()
-        ]
-        table.add_row(model, *cells)
-    console.print(table)
 
 
 def _by_hand(engine: Engine, job: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -20,9 +20,13 @@ COMMANDS = {
     "migrate": Entry("cli.jobs:migrate", "Bring the database to the newest schema."),
     "aggregate-daily": Entry("cli.jobs:aggregate_daily", "Compute a day's aggregates again."),
     "purge": Entry("cli.jobs:purge", "Delete events beyond the retention."),
-    "retrain": Entry("cli.jobs:retrain", "Train the recommendations now."),
+    "retrain": Entry("cli.retrain:retrain", "Train the recommendations now."),
+    "models": Entry("cli.models:models", "List trained models, choose which one is served."),
     "import": Entry("cli.importer:import_group", "Bring in products or events from a file."),
     "export": Entry("cli.export:export", "Write events to a CSV, NDJSON or Parquet file."),
+    "export-training-data": Entry(
+        "cli.training_data:export_training_data", "Write what training reads to a file."
+    ),
     "create-missing-metrics": Entry(
         "cli.metrics:create_missing_metrics", "Make the metrics rows that products lack."
     ),

@@ -33,6 +33,10 @@ class Bar:
         """Say how much is done in all."""
         self.progress.update(self.task, completed=done)
 
+    def tell(self, text: str, done: float) -> None:
+        """Say what is being done now, and how much is done in all."""
+        self.progress.update(self.task, description=text, completed=done)
+
     def show(self, done: float, total: float) -> None:
         """Say how much is done, and of how much: what long work calls between its steps."""
         self.progress.update(self.task, completed=done, total=total)
@@ -41,7 +45,7 @@ class Bar:
 @contextmanager
 def progress_bar(text: str, total: float | None, *, unit: str = "events") -> Iterator[Bar]:
     """Show how far a piece of work is; a total of None means that nobody knows the end."""
-    columns: list[ProgressColumn] = [TextColumn(text)]
+    columns: list[ProgressColumn] = [TextColumn("{task.description}")]
     if total is None:
         columns += [TextColumn("{task.completed:,.0f} " + unit), TimeElapsedColumn()]
     else:

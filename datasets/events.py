@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from datasets.dataset import DatasetError
 from datasets.mapping import EventsRule
 from datasets.rules import DropRule, RefundRule, TypeRule
-from datasets.tables import check_columns, find_files, read_frame, read_header
+from datasets.tables import NO_NUMBER, check_columns, find_files, read_frame, read_header
 from datasets.times import NO_TIME, read_times
 
 ROW, ITEM = "__row", "__item"
@@ -128,10 +128,11 @@ def put_types(rows: Rows, rule: TypeRule) -> None:
 
 
 def put_number(rows: Rows, name: str, column: str) -> None:
-    """Read a number; an empty cell means none, other text leaves the row out."""
+    """Read a number; an empty cell or a word for none means none, other text leaves it out."""
     text = rows.text(column)
     values = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
-    wrong = ~np.isfinite(values) & (text != "").to_numpy(dtype=bool)
+    wrong = ~np.isfinite(values)
+    wrong[wrong] = ~text[wrong].str.casefold().isin(NO_NUMBER).to_numpy(dtype=bool)
     if name == "quantity":
         wrong |= np.isfinite(values) & (values != np.floor(values))
         wrong |= np.abs(values) > LARGEST_QUANTITY

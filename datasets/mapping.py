@@ -10,6 +10,7 @@ from string import Formatter
 from typing import Any
 
 from datasets.dataset import MappingError
+from datasets.recommend_rule import RecommendRule
 from datasets.rules import (
     CodeRule,
     DropRule,
@@ -109,6 +110,10 @@ class ProductsRule:
         named |= dict.fromkeys(template_columns(self.name), "name")
         return named | {column: name for name, column in self.columns.items()}
 
+    def lists_of_fields(self) -> dict[str, str]:
+        """Give the fields whose column holds several values, with that column."""
+        return {name: column for name, column in self.columns.items() if column in self.lists}
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -117,6 +122,12 @@ class Mapping:
     description: str = ""
     notes: tuple[str, ...] = ()
     products: ProductsRule = field(default_factory=ProductsRule)
+    recommend: tuple[RecommendRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [rule.task for rule in self.recommend]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise MappingError(f"recommend: two tasks are named {twice[0]!r}")
 
 
 def template_columns(template: str) -> list[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from datasets.dataset import DatasetError, MappingError, Product
 from datasets.mapping import PRODUCT_FIELDS, ProductsRule
-from datasets.tables import check_columns, find_files, read_frame, read_header
+from datasets.tables import NO_NUMBER, check_columns, find_files, read_frame, read_header
 
 TEXT_FIELDS = ("category", "gender", "color", "material", "size")
 
@@ -75,6 +75,9 @@ def make_product(rule: ProductsRule, row: Table[str, str], product_id: str = "")
     known["name"] = known.get("name") or fill_name(rule.name, texts | known)
     for name, kind in (("price", float), ("stock", int)):
         if name in known:
+            if str(known[name]).casefold() in NO_NUMBER:
+                del known[name]
+                continue
             known[name] = read_number(known[name], kind, f"{name} of product {known['product_id']}")
     wanted = [column for column in row if column not in rule.columns.values()]
     wanted = wanted if "*" in rule.attributes else list(rule.attributes)

@@ -13,6 +13,8 @@ import pandas as pd
 
 from datasets.dataset import DatasetError, MappingError
 
+NO_NUMBER = ("", "nan", "null", "none", "n/a", "-")
+"""What tools write, in any case, where a number is missing."""
 JSON_ENDINGS = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
 JSON_LINES_SEEN = 1000
 """The keys of a JSON file are those of its first lines."""

@@ -23,8 +23,11 @@ import numpy.typing as npt
 from ml.layout import SCHEMA, Arrays, check_content, check_names, check_type
 from ml.layout import ArtefactError as ArtefactError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_SIZE_BYTES = 2 * 1024**3
+#: Arrays take no more than so many times the bytes they are packed in, beside a small model.
+MOST_UNPACKED = 20
+SMALL_SIZE_BYTES = 32 * 1024**2
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -41,7 +44,7 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]], manifest: Mapping[str, Any]) ->
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        One for each name of `SCHEMA`.
+        Names of `SCHEMA`; a group of them is there whole or not at all.
     manifest : mapping
         Its format_version is checked; `describe` adds the rest.
 
@@ -58,7 +61,7 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]], manifest: Mapping[str, Any]) ->
     check_content(dict(arrays))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        for name in SCHEMA:
+        for name in (name for name in SCHEMA if name in arrays):
             member = zipfile.ZipInfo(f"{name}.npy", FIXED_DATE)
             member.compress_type = zipfile.ZIP_DEFLATED
             member.create_system = 3
@@ -88,7 +91,7 @@ def unpack(
     """
     _check_version(manifest)
     _check_size(len(data), max_size_bytes)
-    expected = str(manifest.get("sha256", "")).encode()
+    expected = str(manifest.get("sha256", "")).encode(errors="replace")
     if not hmac.compare_digest(hashlib.sha256(data).hexdigest().encode(), expected):
         raise ArtefactError("the bytes do not have the sha256 of the manifest")
     try:
@@ -101,6 +104,7 @@ def unpack(
         zlib.error,
         EOFError,
         ValueError,
+        OverflowError,
         RuntimeError,
         OSError,
     ) as error:
@@ -117,7 +121,9 @@ def _read_members(archive: zipfile.ZipFile, max_size_bytes: int) -> Arrays:
     check_names(dict.fromkeys(names))
     if any(member.compress_type not in COMPRESSIONS for member in members):
         raise ArtefactError("an array is compressed in an unknown way")
-    _check_size(sum(member.file_size for member in members), max_size_bytes)
+    packed = sum(member.compress_size for member in members)
+    limit = min(max_size_bytes, SMALL_SIZE_BYTES + MOST_UNPACKED * packed)
+    _check_size(sum(member.file_size for member in members), limit)
     return {
         name: _read_array(archive, member, name)
         for name, member in zip(names, members, strict=True)
@@ -145,7 +151,7 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) ->
 
 
 def _check_version(manifest: Mapping[str, Any]) -> None:
-    version = manifest.get("format_version")
+    version = manifest.get("format_version") if isinstance(manifest, Mapping) else None
     if version != FORMAT_VERSION:
         raise ArtefactError(f"format_version must be {FORMAT_VERSION}, got {version!r}")
 

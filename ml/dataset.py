@@ -35,6 +35,10 @@ class Interactions:
     row : ndarray of int64, shape (n,)
         Number of the row in the frame: of two interactions at the same time
         (days without an hour, a basket) that of the earlier row came first.
+    bought : ndarray of bool, shape (n,)
+        Whether it was a purchase.
+    visit : ndarray of int64, shape (n,)
+        Number of the session or basket; -1 where none is known.
     """
 
     user_ids: list[str]
@@ -44,6 +48,8 @@ class Interactions:
     weight: npt.NDArray[np.float32]
     time: npt.NDArray[np.float64]
     row: npt.NDArray[np.int64]
+    bought: npt.NDArray[np.bool_]
+    visit: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -62,6 +68,8 @@ class Interactions:
             weight=self.weight[rows],
             time=self.time[rows],
             row=self.row[rows],
+            bought=self.bought[rows],
+            visit=self.visit[rows],
         )
 
     def with_products(self, product_ids: Sequence[str]) -> Interactions:
@@ -90,7 +98,8 @@ def build_interactions(frame: pd.DataFrame) -> Interactions:
     ----------
     frame : DataFrame
         Columns user_id, product_id, weight (a number) and occurred_at
-        (datetime64; without a zone it is taken as UTC). May be empty.
+        (datetime64; without a zone it is taken as UTC); bought (bool) and
+        session_id where there are such. May be empty.
 
     Raises
     ------
@@ -103,11 +112,12 @@ def build_interactions(frame: pd.DataFrame) -> Interactions:
     weight = read_numbers(frame["weight"])
     kept = frame[list(COLUMNS)].notna().all(axis=1).to_numpy(dtype=bool) & np.isfinite(weight)
     frame, weight, row = frame[kept], weight[kept], np.flatnonzero(kept)
+    bought, visit = _bought(frame), _number_visits(frame)
     user, user_ids = _number_ids(frame["user_id"])
     product, product_ids = _number_ids(frame["product_id"])
     time = _unix_seconds(frame["occurred_at"])
     # A total order, so that equal data gives equal bytes however the rows came.
-    order = np.lexsort((weight, product, user, time))
+    order = np.lexsort((visit, bought, weight, product, user, time))
     return Interactions(
         user_ids,
         product_ids,
@@ -116,6 +126,8 @@ def build_interactions(frame: pd.DataFrame) -> Interactions:
         weight[order],
         time[order],
         row[order],
+        bought[order],
+        visit[order],
     )
 
 
@@ -167,6 +179,20 @@ def strength_matrix(
 def _number_ids(column: pd.Series) -> tuple[npt.NDArray[np.int32], list[str]]:
     codes, ids = pd.factorize(column.astype(str), sort=True)
     return codes.astype(np.int32), [str(value) for value in ids]
+
+
+def _bought(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    if "bought" not in frame:
+        return np.zeros(len(frame), dtype=bool)
+    return np.asarray(frame["bought"].eq(True), dtype=bool)
+
+
+def _number_visits(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    if "session_id" not in frame:
+        return np.full(len(frame), -1, dtype=np.int64)
+    named = frame["session_id"].notna() & frame["session_id"].ne("")
+    codes, _ = pd.factorize(frame["session_id"].where(named).astype("string"), sort=True)
+    return codes.astype(np.int64)
 
 
 def _unix_seconds(column: pd.Series) -> npt.NDArray[np.float64]:

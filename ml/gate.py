@@ -6,17 +6,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ml.evaluate import PerPerson, paired_interval
-from ml.parts import LISTS, SIMILAR
+from ml.parts import AGAIN, NEW, SESSION, SIMILAR
 
 ENOUGH_PEOPLE = 300
 WORSE_THAN_CHAMPION = 0.02
-NOTHING_TO_ASK = {
-    "people": (
-        "nobody to test with: no known person came back, and nobody met a second product in a visit"
-    ),
-    "questions": "nothing to ask: nobody met a second product, known before, in the test window",
+#: A list may not show less than so much of the share of the catalogue that the champion shows.
+COVERAGE_KEPT = 0.5
+TITLES = {
+    NEW: "new products for people",
+    AGAIN: "lists with products met before",
+    SESSION: "next products within a visit",
+    SIMILAR: "similar products",
 }
-TITLES = {LISTS: "lists for people", SIMILAR: "similar products"}
 VERBS = {"promoted": "pass", "rejected": "do not pass", "skipped": "cannot be judged"}
 
 
@@ -49,23 +50,27 @@ def decide(
     recent_popularity: PerPerson,
     champion: PerPerson | None = None,
     *,
+    coverage: tuple[float, float | None] = (1.0, None),
     asked: str = "people",
     seed: int = 0,
 ) -> Decision:
-    """Judge one part of a candidate by its NDCG@10 per test person.
+    """Judge one list of a candidate by its NDCG@10 per question.
 
-    With at least 300 people the lower bound of the paired 95 % interval of
+    With at least 300 questions the lower bound of the paired 95 % interval of
     candidate - recent popularity must be above zero. With fewer an interval
     proves little, and the mean must not be lower. In both cases the mean must
-    not be more than 2 % below that of the champion's recipe.
+    not be more than 2 % below that of the champion's recipe, and the lists must
+    show at least half as much of the catalogue.
 
     Parameters
     ----------
-    candidate, recent_popularity, champion : ndarray of float64, shape (people,)
-        Figures of the same people in the same order, all from models fitted
+    candidate, recent_popularity, champion : ndarray of float64, shape (questions,)
+        Figures of the same questions in the same order, all from models fitted
         before the cut. None: there is no champion to compare with.
+    coverage : tuple of float
+        Share of the products in somebody's first ten, by the candidate and by the champion.
     asked : {"people", "questions"}
-        What the figures are of, for the reason; of each person one question.
+        What the figures are of, for the reason.
     seed : int
         Of the bootstrap.
     """
@@ -75,7 +80,7 @@ def decide(
         raise ValueError("candidate, recent_popularity and champion must be of the same people")
     people = len(candidate)
     if people == 0:
-        return Decision("skipped", NOTHING_TO_ASK[asked], {asked: 0})
+        return Decision("skipped", "there was nobody to ask", {asked: 0})
     mean, low, high = paired_interval(candidate, recent_popularity, seed=seed)
     figures = {
         asked: people,
@@ -109,36 +114,49 @@ def decide(
         f"; {comparison} the champion's recipe "
         f"({figures['candidate']:.4f} against {figures['champion']:.4f})"
     )
+    shown, shown_by_champion = coverage
+    if shown_by_champion is not None:
+        figures["coverage"], figures["champion_coverage"] = shown, shown_by_champion
+        if shown < COVERAGE_KEPT * shown_by_champion:
+            lost = True
+            reason += (
+                f"; its lists show {shown:.1%} of the catalogue, "
+                f"less than half of the champion's {shown_by_champion:.1%}"
+            )
     return Decision("promoted" if passed and not lost else "rejected", reason, figures)
 
 
-def decide_artefact(parts: Mapping[str, Decision], lost: Collection[str] = ()) -> Decision:
-    """Judge an artefact by its parts.
+def decide_artefact(lists: Mapping[str, Decision], lost: Collection[str] = ()) -> Decision:
+    """Judge an artefact by its lists.
 
-    It is promoted when at least one part is, and no part is lost that the
-    champion serves well. Such a part is lost when the champion serves it, the
-    candidate's is not promoted, and the champion's recipe, judged by the same
-    questions, is not rejected against recent popularity. Where the champion's
-    recipe would not pass the gate today either, nothing good is lost. Of a
-    promoted artefact only the promoted parts are served.
+    It is promoted when at least one list is, and none is lost that the champion
+    serves well. Such a list is lost when the champion serves it, the candidate's
+    is not promoted, and the champion's recipe, judged by the same questions, is
+    not rejected against recent popularity. Where the champion's recipe would not
+    pass the gate today either, nothing good is lost. Of a promoted artefact only
+    the promoted lists are served.
 
     Parameters
     ----------
-    parts : mapping of str to Decision
-        Name of a part, see `ml.parts` → how it was judged.
+    lists : mapping of str to Decision
+        Name of a list, see `ml.parts` → how it was judged.
     lost : collection of str
-        Parts that would be lost, see `ml.judge.Judgement`.
+        Lists that would be lost, see `ml.judge.Judgement`.
     """
-    statuses = {decision.status for decision in parts.values()}
+    statuses = {decision.status for decision in lists.values()}
     sentences = [
-        f"{TITLES[part].capitalize()} {VERBS[decision.status]}: {decision.reason}."
-        for part, decision in parts.items()
+        f"{TITLES[name].capitalize()} {VERBS[decision.status]}: {decision.reason}."
+        for name, decision in lists.items()
     ]
     status = "rejected"
-    if statuses == {"skipped"}:
+    if statuses <= {"skipped"}:
         status = "skipped"
+        sentences = sentences or [
+            "There is nothing to judge by: in the last days nobody known came back, no visit "
+            "went on to a second product, and no two known products were met together."
+        ]
     elif "promoted" in statuses and lost:
-        names = " and ".join(TITLES[part] for part in lost)
+        names = " and ".join(TITLES[name] for name in lost)
         sentences.append(f"The champion stays, since its {names} would be lost.")
     elif "promoted" in statuses:
         status = "promoted"

@@ -1,42 +1,43 @@
-"""Judge a recipe against its baselines: its lists for people, and its similar products."""
+"""Judge the lists of a recipe against its baselines and the champion's recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ml.behaviour import neighbour_matrix
-from ml.blend import Blend
 from ml.content import ContentNeighbours
+from ml.estimators.table import sparse_table
 from ml.evaluate import Evaluation, Scorer, evaluate, paired_interval
 from ml.gate import Decision, decide
-from ml.popularity import RecentPopularity
-from ml.protocol import explain
-from ml.questions import products_given
-from ml.recipe import Recipe
-from ml.similar import rank_similar
-from ml.split import Split
+from ml.parts import AGAIN, NEW, SIMILAR
+from ml.questions import Question
+from ml.recipe import ListWeights, Recipe
+from ml.scoring import ListScorer, SignalScorer
+from ml.similar import make_similar, rank_similar
+from ml.sources import ProductWords, Sources, fit_sources
+from ml.splits.similar import products_given
+from ml.splits.split import Split, met_matrix
 
 Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How one part of a model did.
+    """How one list of a model did.
 
     Attributes
     ----------
     decision : Decision
     loses_champion : bool
         Whether serving the candidate would lose what the champion does well:
-        the champion serves this part, the candidate may not, and the
+        the champion serves this list, the candidate may not, and the
         champion's recipe is not rejected by the same questions.
     num_asked : int
-    metrics, baselines, intervals : dict
-        See `ml.result.TrainingResult`; empty where nobody was asked.
+    metrics, baselines, intervals, by_history_length : dict
+        See `ml.result.TrainingResult`.
     """
 
     decision: Decision
@@ -45,121 +46,146 @@ class Judgement:
     metrics: dict[str, float] = field(default_factory=dict)
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
+    by_history_length: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def as_figures(self) -> dict[str, Any]:
+        """Return what is kept of it with a run and in a manifest."""
+        return {
+            "status": self.decision.status,
+            "reason": self.decision.reason,
+            "asked": self.num_asked,
+            **self.decision.figures,
+            "metrics": self.metrics,
+            "baselines": self.baselines,
+            "intervals": self.intervals,
+            "by_history_length": self.by_history_length,
+        }
 
 
 @dataclass(frozen=True, eq=False)
-class Contestants:
-    """The models that are compared, fitted on what came before the cut.
+class Contestant:
+    """A recipe and its sources, fitted on what came before the cut."""
 
-    Attributes
-    ----------
-    candidate : Blend
-    champion : Blend or None
-    content : ContentNeighbours
-    """
+    recipe: Recipe
+    sources: Sources
 
-    candidate: Blend
-    champion: Blend | None
-    content: ContentNeighbours
+    def scorer(self, question: Question, content: ContentNeighbours) -> Scorer:
+        """Return the scores of one list, in the very order in which it is served."""
+        weights, split = self.recipe.lists[question.name], question.test
+        if question.name == SIMILAR:
+            return self._similar(weights, split, content)
+        signals = SignalScorer(self.sources.narrowed(), split.history, now=split.cut)
+        return ListScorer(signals, weights, split.seen if split.exclude_seen else None)
+
+    def _similar(self, weights: ListWeights, split: Split, content: ContentNeighbours) -> Scorer:
+        met = met_matrix(split.train)
+        table = make_similar(self.sources, weights, met, split.train.product_ids)
+        tables = (table.index, content.index_)
+        return lambda people: rank_similar(
+            products_given(split, people), tables, self.sources.popularity
+        )
 
 
 def fit_contestants(
-    recipe: Recipe, champion: Recipe | None, split: Split, content: ContentNeighbours
-) -> Contestants:
-    """Fit both recipes alike before the cut, since a served model has seen the days after it."""
+    recipe: Recipe,
+    champion: Recipe | None,
+    train: Any,
+    words: ProductWords,
+    *,
+    cut: float,
+    besides: Collection[str] = (),
+    **options: Any,
+) -> tuple[Contestant, Contestant | None]:
+    """Fit both recipes alike before the cut, since a served model has seen the days after it.
 
-    def fit(chosen: Recipe) -> Blend:
-        return Blend(chosen).fit(split.train, content, now=split.cut, history=split.history)
+    `besides` names sources that are judged though no list needs them.
+    """
 
-    return Contestants(fit(recipe), None if champion is None else fit(champion), content)
+    def fit(chosen: Recipe, only: Collection[str]) -> Contestant:
+        sources = fit_sources(chosen.choices, train, words, now=cut, only=only, **options)
+        return Contestant(chosen, sources)
+
+    candidate = fit(recipe, recipe.sources | frozenset(besides))
+    if champion is None:
+        return candidate, None
+    if champion.choices == recipe.choices and champion.sources <= candidate.sources.names:
+        return candidate, Contestant(champion, candidate.sources)
+    return candidate, fit(champion, champion.sources)
 
 
-def judge_lists(
-    contestants: Contestants, split: Split, *, champion_serves: bool = True, seed: int = 0
+def judge_list(
+    question: Question,
+    candidate: Contestant,
+    champion: Contestant | None,
+    content: ContentNeighbours,
+    *,
+    best_signal: str | None,
+    champion_lists: Collection[str] = (),
+    seed: int = 0,
 ) -> Judgement:
-    """Judge the lists for people.
+    """Judge one list by questions that nothing was chosen by.
 
     Parameters
     ----------
-    contestants : Contestants
-    split : Split
-        That which they were fitted by.
-    champion_serves : bool
-        Whether the champion serves this part; where it does not, its recipe
-        is evaluated too, but the candidate need not be as good.
+    question : Question
+    candidate, champion : Contestant
+        Fitted before the cut of the question.
+    content : ContentNeighbours
+        The 70/20/10 formula, a baseline.
+    best_signal : str or None
+        The signal that did best alone on the validation window, another baseline.
+    champion_lists : collection of str
+        Lists that the champion serves; where it does not, its recipe is evaluated
+        too, but the candidate need not be as good.
     seed : int
         Of the bootstrap.
     """
-    model, content = contestants.candidate, contestants.content
-    plain = RecentPopularity().fit(split.train, now=split.cut)
-    content_table = neighbour_matrix(content.index_, content.score_)
+    split, sources = question.test, candidate.sources
+    signals = SignalScorer(sources, split.history, now=split.cut)
+    content_table = sparse_table(content.index_, content.score_)
     scorers: dict[str, Scorer] = {
-        "candidate": model.score,
-        "popularity": lambda people: np.tile(plain.score_, (len(people), 1)),
-        "recent_popularity": lambda people: np.tile(model.popularity_.score_, (len(people), 1)),
-        "content": lambda people: (model.history_[people] @ content_table).toarray(),
-        "behaviour": model.personal_scores,
+        "candidate": candidate.scorer(question, content),
+        "popularity": _for_all(sources.trends["trend_all"]),
+        "recent_popularity": _for_all(sources.popularity),
+        "content": lambda people: (signals.strengths("all")[people] @ content_table).toarray(),
     }
-    if contestants.champion is not None:
-        scorers["champion"] = contestants.champion.score
-    return _judge(scorers, split, "people", champion_serves, seed)
-
-
-def judge_similar(
-    contestants: Contestants, split: Split, *, champion_serves: bool = True, seed: int = 0
-) -> Judgement:
-    """Judge similar products, in the very order in which serving names them.
-
-    Parameters
-    ----------
-    contestants : Contestants
-        Fitted before the cut of `split`.
-    split : Split
-        From `ml.questions.split_by_first_product`.
-    champion_serves, seed
-        See `judge_lists`.
-    """
-    model, content = contestants.candidate, contestants.content
-
-    def by(*tables: Any, popularity: Any = None) -> Scorer:
-        return lambda people: rank_similar(products_given(split, people), tables, popularity)
-
-    def as_served(blend: Blend) -> Scorer:
-        return by(blend.behaviour_.index_, content.index_, popularity=blend.popularity_.score_)
-
-    scorers: dict[str, Scorer] = {
-        "candidate": as_served(model),
-        "recent_popularity": lambda people: np.tile(model.popularity_.score_, (len(people), 1)),
-        "content": by(content.index_),
-        "behaviour": by(model.behaviour_.index_),
-    }
-    if contestants.champion is not None:
-        scorers["champion"] = as_served(contestants.champion)
-    return _judge(scorers, split, "questions", champion_serves, seed)
+    if best_signal is not None:
+        scorers[f"best single ({best_signal})"] = lambda people: signals.score(best_signal, people)
+    if champion is not None and question.name in champion.recipe.lists:
+        scorers["champion"] = champion.scorer(question, content)
+    results = {name: evaluate(scorer, split) for name, scorer in scorers.items()}
+    return _judge(results, question, question.name in champion_lists, seed)
 
 
 def _judge(
-    scorers: Mapping[str, Scorer], split: Split, asked: str, champion_serves: bool, seed: int
+    results: Mapping[str, Evaluation], question: Question, champion_serves: bool, seed: int
 ) -> Judgement:
-    baselines = {name: evaluate(scorer, split) for name, scorer in scorers.items()}
+    baselines = dict(results)
     candidate = baselines.pop("candidate")
     popular = baselines["recent_popularity"].ndcg
-    rival = baselines["champion"].ndcg if champion_serves and "champion" in baselines else None
-    decision = decide(candidate.ndcg, popular, rival, asked=asked, seed=seed)
+    rival = baselines.get("champion") if champion_serves else None
+    asked = "people" if question.name in (NEW, AGAIN) else "questions"
+    decision = decide(
+        candidate.ndcg,
+        popular,
+        None if rival is None else rival.ndcg,
+        coverage=(candidate.coverage, None if rival is None else rival.coverage),
+        asked=asked,
+        seed=seed,
+    )
     loses_champion = (
         rival is not None
         and not decision.promote
-        and decide(rival, popular, asked=asked, seed=seed).status != "rejected"
+        and decide(rival.ndcg, popular, asked=asked, seed=seed).status != "rejected"
     )
-    if decision.status == "skipped":
-        return Judgement(decision, loses_champion, 0)
     return Judgement(
-        replace(decision, reason=f"{decision.reason}; {explain(split)}"),
+        replace(decision, reason=f"{decision.reason}; judged by the {question.test.protocol}"),
         loses_champion,
-        len(split.people),
+        len(question.test.people),
         candidate.means(),
         {name: baseline.means() for name, baseline in baselines.items()},
         _intervals(candidate, baselines, seed),
+        candidate.by_history_length(),
     )
 
 
@@ -171,3 +197,7 @@ def _intervals(
         difference = paired_interval(candidate.ndcg, baseline.ndcg, seed=seed)
         intervals[f"ndcg_at_10_minus_{name}"] = difference
     return intervals
+
+
+def _for_all(score: Any) -> Scorer:
+    return lambda people: np.tile(score, (len(people), 1))

@@ -5,80 +5,127 @@ numpy and the standard library only: the web process uses it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ml.parts import LISTS
+from ml.signals import TABLES
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 ATTRIBUTES = ("category", "gender", "color", "material", "size")
 VALUES_PER_ATTRIBUTE = 3
 
-# Name → element type and shape; a name of a dimension has one value in all arrays.
-SCHEMA: dict[str, tuple[str, tuple[str, ...]]] = {
-    "product_id_bytes": ("|u1", ("id_bytes",)),
-    "product_id_offsets": ("<i8", ("offsets",)),
-    "popularity": ("<f4", ("products",)),
-    "behaviour_index": ("<i4", ("products", "behaviour_neighbours")),
-    "behaviour_score": ("<f4", ("products", "behaviour_neighbours")),
-    "behaviour_people": ("<i4", ("products", "behaviour_neighbours")),
-    "content_index": ("<i4", ("products", "content_neighbours")),
-    "content_score": ("<f4", ("products", "content_neighbours")),
-    "content_shares_words": ("|b1", ("products", "content_neighbours")),
-    "attributes": ("<i4", ("products", "attribute_values")),
+#: Places of products: the smaller type where they fit in.
+PLACES = ("<u2", "<i4")
+# Name → element types and shape; a name of a dimension has one value in all arrays.
+Kind = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _sparse(name: str) -> dict[str, Kind]:
+    """Rows of places with a score each: row i lies from starts[i] to starts[i + 1]."""
+    return {
+        f"{name}_starts": (("<i8",), ("starts",)),
+        f"{name}_products": (PLACES, (f"{name}_entries",)),
+        f"{name}_scores": (("<f2",), (f"{name}_entries",)),
+    }
+
+
+ALWAYS: dict[str, Kind] = {
+    "product_id_bytes": (("|u1",), ("id_bytes",)),
+    "product_id_offsets": (("<i8",), ("starts",)),
+    "popularity": (("<f4",), ("products",)),
+    "known": (("|b1",), ("products",)),
+    "attributes": (("<i4",), ("products", "attribute_values")),
+    **_sparse("content"),
+    "content_shares_words": (("|b1",), ("content_entries",)),
+    **_sparse("kin"),
 }
+#: Groups of arrays that are there together or not at all.
+GROUPS: dict[str, dict[str, Kind]] = {
+    **{table: _sparse(table) for table in TABLES},
+    "factors": {"factors": (("<f2",), ("products", "factors"))},
+    "similar": {**_sparse("similar"), "similar_people": (("<i4",), ("similar_entries",))},
+    **{f"trend_{name}": {f"trend_{name}": (("<f4",), ("products",))} for name in LISTS},
+}
+SCHEMA: dict[str, Kind] = ALWAYS | {
+    name: kind for group in GROUPS.values() for name, kind in group.items()
+}
+SPARSE = tuple(name.removesuffix("_starts") for name in SCHEMA if name.endswith("_starts"))
 
 
 class ArtefactError(ValueError):
     """Bytes that are not the model the manifest speaks of, or not one of this version."""
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Raise unless the names are those of `SCHEMA`."""
-    if set(names) != set(SCHEMA):
-        odd = sorted(set(names) ^ set(SCHEMA))[:5]
-        raise ArtefactError(f"unknown or missing arrays: {odd}")
+def check_names(names: Collection[str]) -> None:
+    """Raise unless all names are of `SCHEMA`, and no group is there in part."""
+    odd = sorted(set(names) - set(SCHEMA)) + sorted(set(ALWAYS) - set(names))
+    for group in GROUPS.values():
+        missing = sorted(set(group) - set(names))
+        if len(missing) < len(group):
+            odd += missing
+    if odd:
+        raise ArtefactError(f"unknown or missing arrays: {odd[:5]}")
 
 
 def check_type(name: str, dtype: str) -> None:
-    """Raise unless an array has the element type that `SCHEMA` demands."""
+    """Raise unless an array has an element type that `SCHEMA` allows."""
     expected = SCHEMA[name][0]
-    if dtype != expected:
-        raise ArtefactError(f"{name} must be of type {expected}, got {dtype}")
+    if dtype not in expected:
+        raise ArtefactError(f"{name} must be of type {' or '.join(expected)}, got {dtype}")
 
 
 def check_content(arrays: Arrays) -> None:
     """Raise unless shapes agree with each other and values with their bounds."""
+    sizes = _check_shapes(arrays)
+    num_products = sizes["products"]
+    if sizes["starts"] != num_products + 1:
+        raise ArtefactError(f"{num_products} products with {sizes['starts']} starts of rows")
+    if sizes["attribute_values"] != len(ATTRIBUTES) * VALUES_PER_ATTRIBUTE:
+        raise ArtefactError(f"attributes has {sizes['attribute_values']} columns")
+    _check_starts("product_id", arrays["product_id_offsets"], len(arrays["product_id_bytes"]))
+    _check_ids(arrays["product_id_bytes"], arrays["product_id_offsets"])
+    for name in SPARSE:
+        if f"{name}_starts" in arrays:
+            products = arrays[f"{name}_products"]
+            _check_starts(name, arrays[f"{name}_starts"], len(products))
+            _check_range(name, products, 0, num_products - 1)
+    if "similar_people" in arrays:
+        _check_range("similar_people", arrays["similar_people"], 0, 2**31 - 1)
+    _check_range("attributes", arrays["attributes"], -1, 2**31 - 1)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ArtefactError(f"{name} holds values that are not finite")
+
+
+def _check_shapes(arrays: Arrays) -> dict[str, int]:
     sizes: dict[str, int] = {}
-    for name, (_, dimensions) in SCHEMA.items():
-        shape = arrays[name].shape
-        if len(shape) != len(dimensions):
-            raise ArtefactError(f"{name} must have {len(dimensions)} dimensions, got {len(shape)}")
-        for dimension, length in zip(dimensions, shape, strict=True):
+    for name, array in arrays.items():
+        dimensions = SCHEMA[name][1]
+        if len(array.shape) != len(dimensions):
+            raise ArtefactError(
+                f"{name} must have {len(dimensions)} dimensions, got {len(array.shape)}"
+            )
+        for dimension, length in zip(dimensions, array.shape, strict=True):
             if sizes.setdefault(dimension, length) != length:
                 raise ArtefactError(
                     f"{name} has {length} {dimension}, other arrays have {sizes[dimension]}"
                 )
-    if sizes["offsets"] != sizes["products"] + 1:
-        raise ArtefactError(f"{sizes['products']} products with {sizes['offsets']} id offsets")
-    if sizes["attribute_values"] != len(ATTRIBUTES) * VALUES_PER_ATTRIBUTE:
-        raise ArtefactError(f"attributes has {sizes['attribute_values']} columns")
-    _check_ids(arrays["product_id_bytes"], arrays["product_id_offsets"])
-    for name in ("behaviour_index", "content_index"):
-        _check_range(name, arrays[name], -1, sizes["products"] - 1)
-    _check_range("behaviour_people", arrays["behaviour_people"], 0, 2**31 - 1)
-    _check_range("attributes", arrays["attributes"], -1, 2**31 - 1)
-    for name in ("popularity", "behaviour_score", "content_score"):
-        if not np.isfinite(arrays[name]).all():
-            raise ArtefactError(f"{name} holds values that are not finite")
+    return sizes
+
+
+def _check_starts(name: str, starts: npt.NDArray[np.int64], entries: int) -> None:
+    # Compared and not subtracted: a difference of 64-bit numbers may wrap around.
+    if starts[0] != 0 or starts[-1] != entries or (starts[1:] < starts[:-1]).any():
+        raise ArtefactError(f"the starts of {name} do not fit its {entries} entries")
 
 
 def _check_ids(id_bytes: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
-    if offsets[0] != 0 or offsets[-1] != len(id_bytes) or (np.diff(offsets) < 0).any():
-        raise ArtefactError("the id offsets do not fit the id bytes")
     try:
         product_ids = decode_ids(id_bytes, offsets)
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""The two things an artefact serves, each judged and served for itself.
+"""The lists that an artefact serves, each with weights of its own, judged and served for itself.
 
 The standard library only: the web process uses it.
 """
@@ -8,16 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-LISTS = "lists"
+#: For somebody known: products new to them.
+NEW = "new"
+#: For somebody known: products met before may be among them, for shops where people buy again.
+AGAIN = "again"
+#: Within a visit: the next product.
+SESSION = "session"
+#: Like one product.
 SIMILAR = "similar"
-PARTS = (LISTS, SIMILAR)
+LISTS = (NEW, AGAIN, SESSION, SIMILAR)
 
 
-def promoted_parts(parts: Mapping[str, Any] | None) -> frozenset[str]:
-    """Return the parts that may be served, given `parts` of a manifest.
+def promoted_lists(lists: Any) -> frozenset[str]:
+    """Return the lists that may be served, given `parts` of a manifest; none if it has no such."""
+    if not isinstance(lists, Mapping):
+        return frozenset()
+    return frozenset(name for name in LISTS if _status(lists.get(name)) == "promoted")
 
-    A manifest without them is older: its model was judged, and is served, as a whole.
-    """
-    if parts is None:
-        return frozenset(PARTS)
-    return frozenset(part for part in PARTS if parts.get(part, {}).get("status") == "promoted")
+
+def _status(judged: Any) -> Any:
+    return judged.get("status") if isinstance(judged, Mapping) else None

@@ -1,94 +1,252 @@
 """From a person's latest history to a score per product. numpy only: the web process uses it.
 
-`ml.blend` does the same for many people at once; a test holds the two together.
+`ml.scoring` does the same for many people at once; a test holds the two together.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.layout import Arrays
-from ml.mixing import FloatArray, scale_rows
-
-DAY_S = 86_400.0
+from ml.memory import MEMORIES, Histories, remember
+from ml.recipe import Choices, ListWeights
+from ml.rows import SparseRows
+from ml.signals import FACTORS, OWN, SIGNALS, FloatArray, scale, weigh
 
 Places = npt.NDArray[np.int64]
 
+VISIT_GAP_S = 1800.0
+#: Of a longer history the latest part counts.
+MOST_LINES = 2000
+#: Training reads weights as float32, and drops what is larger.
+LARGEST_WEIGHT = float(np.finfo(np.float32).max)
 
-def sum_history(
-    history: Sequence[tuple[str, float, float]],
-    place_of: Mapping[str, int],
-    recipe: Mapping[str, Any],
-) -> tuple[Places, npt.NDArray[np.float64]]:
-    """Return the known products of a history and their strengths, as training counts them.
 
-    Parameters
-    ----------
-    history : sequence of (product_id, weight, age_s)
-    place_of : mapping of str to int
-        Product id → row in the arrays.
-    recipe : mapping
+class Met(NamedTuple):
+    """One thing that somebody did with a product.
+
+    `weight` is that of the event type, `age_s` how many seconds ago it was.
     """
-    half_life_days = recipe["behaviour_half_life_days"]
-    sums: dict[int, float] = {}
-    for product_id, weight, age_s in history:
-        place = place_of.get(product_id)
-        if place is None or not math.isfinite(weight) or not math.isfinite(age_s):
-            continue
-        age_days = max(age_s, 0.0) / DAY_S
-        fade = 2.0 ** -(age_days / half_life_days) if half_life_days else 1.0
-        sums[place] = sums.get(place, 0.0) + weight * fade
-    met = {place: total for place, total in sums.items() if total > 0}
-    return np.array(list(met), dtype=np.int64), np.log1p(np.array(list(met.values())))
+
+    product_id: str
+    weight: float
+    age_s: float
+    bought: bool = False
 
 
-def score_history(
-    places: Places,
-    strengths: npt.NDArray[np.float64],
-    arrays: Arrays,
-    recipe: Mapping[str, Any],
-) -> tuple[FloatArray, Places]:
-    """Return the scaled score of every product, and which met product says most for it.
+def read_visit(history: Sequence[Met]) -> Sequence[Met]:
+    """Return what belongs to the latest visit: a pause of 30 minutes ends one."""
+    dated = [line for line in history if math.isfinite(line.age_s)]
+    lines = sorted(dated, key=lambda line: line.age_s)
+    for number in range(1, len(lines)):
+        if lines[number].age_s - lines[number - 1].age_s > VISIT_GAP_S:
+            return lines[:number]
+    return lines
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """A history as arrays; see `ml.memory.Histories`."""
+
+    places: Places
+    weight: npt.NDArray[np.float64]
+    age_s: npt.NDArray[np.float64]
+    bought: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, history: Sequence[Met], place_of: Mapping[str, int]) -> Self:
+        """Read a history; unknown products and numbers that say nothing are passed over."""
+        known = [
+            (place, line.weight, line.age_s, line.bought)
+            for line in history
+            if (place := place_of.get(line.product_id)) is not None
+            and 0 < line.weight <= LARGEST_WEIGHT
+            and math.isfinite(line.age_s)
+        ]
+        known = sorted(known, key=lambda line: line[2])[:MOST_LINES]
+        places, weight, age_s, bought = zip(*known, strict=True) if known else ((), (), (), ())
+        return cls(
+            np.array(places, np.int64),
+            np.array(weight, np.float64),
+            np.array(age_s, np.float64),
+            np.array(bought, bool),
+        )
+
+
+class PersonScorer:
+    """Scores of one list for one person at a time.
 
     Parameters
     ----------
-    places, strengths : ndarray
-        From `sum_history`.
     arrays : dict of str to ndarray
         See `ml.layout.SCHEMA`.
-    recipe : mapping
-
-    Returns
-    -------
-    scores : ndarray of float32, shape (products,)
-    voice : ndarray of int64, shape (products,)
-        Row of the met product, -1 where none speaks for a product.
+    choices : Choices
+    weights : ListWeights
+    trend : ndarray of float32, shape (products,)
+        What the trends add to the score of each product.
     """
-    num_products = len(arrays["popularity"])
-    scores = np.zeros(num_products, dtype=np.float32)
-    loudest = np.zeros(num_products, dtype=np.float32)
-    voice = np.full(num_products, -1, dtype=np.int64)
-    for place, strength in zip(places.tolist(), strengths.tolist(), strict=True):
-        index, said = _speaks_for(place, arrays, recipe["content_weight"])
-        said = said * np.float32(strength)
-        scores[index] += said
-        voice[index[said > loudest[index]]] = place
-        loudest[index] = np.maximum(loudest[index], said)
-    return scale_rows(scores), voice
+
+    def __init__(
+        self, arrays: Arrays, choices: Choices, weights: ListWeights, trend: FloatArray
+    ) -> None:
+        self._choices = choices
+        self._weights = weights
+        self._trend = trend
+        self._known = arrays["known"]
+        self._kin = SparseRows.of(arrays, "kin")
+        self._has_kin = np.flatnonzero(np.diff(self._kin.starts))
+        self._heard_as = self._nearest_kin()
+        self._tables = {
+            source: SparseRows.of(arrays, source)
+            for source in weights.sources
+            if source not in (OWN, FACTORS)
+        }
+        if FACTORS in weights.sources:
+            self._factors = arrays["factors"].astype(np.float32)
+            met = self._factors[self._known]
+            self._gram = np.float32(choices.factors_unobserved_weight) * (met.T @ met)
+
+    def hear(self, person: Person, seen: Places) -> Heard:
+        """Score every product for a person.
+
+        Parameters
+        ----------
+        person : Person
+        seen : ndarray of int64
+            Products that are not ranked.
+        """
+        heard = Heard(self._trend.copy(), np.unique(person.places), self._heard_as)
+        ranked = self._known.copy()
+        ranked[seen] = False
+        remembered = {
+            memory: self._remember(person, memory)
+            for memory in {SIGNALS[signal][1] for signal in self._weights.signals}
+        }
+        said = {source: rows.gather(heard.places) for source, rows in self._tables.items()}
+        for signal, pair in self._weights.signals.items():
+            source, memory = SIGNALS[signal]
+            strength = remembered[memory]
+            if source == OWN:
+                scores = np.zeros(len(self._trend), np.float32)
+                scores[heard.places] = strength
+            elif source == FACTORS:
+                folded = self._fold_in(heard.places, strength)
+                scores = self._factors @ folded.sum(axis=1)
+            else:
+                which, product, score = said[source]
+                spoken = strength[which] * score
+                scores = np.bincount(product, spoken, len(self._trend)).astype(np.float32)
+            best = np.max(scores, where=ranked, initial=0.0)
+            heard.scores += weigh(scale(scores, np.array([best])), *pair)
+            if source in said and best > 0 and sum(pair) > 0:
+                heard.note(which, product, spoken * np.float32(sum(pair) / best))
+            if source == FACTORS and best > 0 and sum(pair) > 0:
+                heard.note_factors(folded * np.float32(sum(pair) / best), self._factors)
+        self._score_unmet(heard.scores)
+        return heard
+
+    def _remember(self, person: Person, memory: str) -> FloatArray:
+        """Return the strength of each product of the history, in order of its place."""
+        histories = Histories(
+            np.zeros(len(person.places), np.int64),
+            person.places,
+            person.weight,
+            person.age_s,
+            person.bought,
+        )
+        _, product, strength = remember(
+            histories,
+            MEMORIES[memory],
+            weight_exponent=self._choices.weight_exponent,
+            num_products=len(self._trend),
+        )
+        every = np.unique(person.places)
+        strengths = np.zeros(len(every), np.float32)
+        strengths[np.searchsorted(every, product)] = strength
+        return strengths
+
+    def _fold_in(self, places: Places, strength: FloatArray) -> FloatArray:
+        """Return the part of each product of the history in the person's factors, as columns.
+
+        Their sum is `ml.estimators.factors.ImplicitFactors.fold_in`. That a score is a sum over
+        the history is how Hu, Koren and Volinsky (2008) explain it.
+        """
+        parts = np.zeros((self._factors.shape[1], len(places)), np.float32)
+        kept = strength > 0
+        if not kept.any():
+            return parts
+        met = self._factors[places[kept]]
+        weight = strength[kept]
+        share = self._choices.factors_unobserved_weight * len(self._trend)
+        ridge = self._choices.factors_regularisation * (len(weight) + share)
+        left = self._gram + (met.T * weight) @ met
+        left[np.diag_indices_from(left)] += np.float32(ridge)
+        parts[:, kept] = np.linalg.solve(left, met.T * weight)
+        return parts
+
+    def _nearest_kin(self) -> Places:
+        """Return for each product the one that is spoken of: of one nobody met, the most alike."""
+        nearest = np.arange(len(self._trend))
+        which, product, share = self._kin.gather(self._has_kin)
+        order = np.lexsort((product, -share, which))
+        first = np.unique(which[order], return_index=True)[1]
+        nearest[self._has_kin] = product[order][first]
+        return nearest
+
+    def _score_unmet(self, scores: FloatArray) -> None:
+        """Score products that nobody met as those they are alike, in place."""
+        which, product, share = self._kin.gather(self._has_kin)
+        told = np.bincount(which, share * scores[product], len(self._has_kin))
+        total = np.bincount(which, share, len(self._has_kin))
+        scores[~self._known] = -np.inf
+        scores[self._has_kin] = told / np.maximum(total, 1e-6)
 
 
-def _speaks_for(
-    place: int, arrays: Arrays, content_weight: float
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Behaviour neighbours of a product, else its weighted content neighbours."""
-    index = arrays["behaviour_index"][place]
-    if (index >= 0).any():
-        return index[index >= 0], arrays["behaviour_score"][place][index >= 0]
-    index = arrays["content_index"][place]
-    score = arrays["content_score"][place][index >= 0]
-    return index[index >= 0], score * np.float32(content_weight)
+class Heard:
+    """Scores, and which product of the history speaks for which.
+
+    Attributes
+    ----------
+    scores : ndarray of float32, shape (products,)
+    places : ndarray of int64
+        The products of the history, each once, ascending.
+    heard_as : ndarray of int64, shape (products,)
+        Who speaks for this product speaks for that of its place.
+    """
+
+    def __init__(self, scores: FloatArray, places: Places, heard_as: Places) -> None:
+        self.scores = scores
+        self.places = places
+        self._heard_as = heard_as
+        self._notes: list[tuple[Places, Places, FloatArray]] = []
+        self._factor_notes: list[tuple[FloatArray, FloatArray]] = []
+
+    def note(self, which: Places, product: Places, voice: FloatArray) -> None:
+        """Remember how much each product of the history adds to others."""
+        self._notes.append((which, product, voice))
+
+    def note_factors(self, parts: FloatArray, factors: FloatArray) -> None:
+        """Remember the part of each product of the history in the person's factors."""
+        self._factor_notes.append((parts, factors))
+
+    def loudest_for(self, chosen: Places) -> Places:
+        """Return the product of the history that speaks loudest for each of some, -1 for none."""
+        if len(self.places) == 0 or len(chosen) == 0:
+            return np.full(len(chosen), -1, np.int64)
+        spoken_for, asked = np.unique(self._heard_as[chosen], return_inverse=True)
+        column = np.full(len(self.scores), -1, np.int64)
+        column[spoken_for] = np.arange(len(spoken_for))
+        voices = np.zeros((len(self.places), len(spoken_for)), np.float64)
+        for which, product, voice in self._notes:
+            heard = column[product] >= 0
+            np.add.at(voices, (which[heard], column[product[heard]]), voice[heard])
+        for parts, factors in self._factor_notes:
+            voices += (factors[spoken_for] @ parts).T
+        loudest = self.places[voices.argmax(axis=0)]
+        return np.where(voices.max(axis=0) > 0, loudest, -1)[asked]

@@ -1,67 +1,94 @@
-"""Ask what goes with a product: of who meets it first, what else do they meet within a day?
-
-A day stands for the basket or visit of the published protocols: it needs no session ids, and over
-a window of weeks one product says little of the rest.
-"""
+"""What each list of a shop is judged by: the questions that its data can answer."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
-import numpy.typing as npt
 
-from ml.dataset import DAY_S, Interactions
-from ml.split import Split, met_matrix
+from ml.dataset import Interactions
+from ml.parts import AGAIN, NEW, SESSION, SIMILAR
+from ml.splits import NextInVisit, Protocol, SimilarProducts, Split, TimeWindow, draw_people
+from ml.splits.choose import buys_again
+from ml.splits.visits import VISIT_GAP_S, order_visits
 
-WITH_THE_FIRST = "other products that people met within a day"
+DAY_S = 86_400.0
+#: With fewer questions a list is not judged, unless it is the only one.
+FEWEST_ASKED = 30
+MOST_ASKED = 5000
+#: Purchases are asked for where so many people bought something in the window.
+FEWEST_BUYERS = 300
 
 
-def split_by_first_product(interactions: Interactions, cut: float, *, end: float = np.inf) -> Split:
-    """Give the first product each person met in [cut, end), and ask for the others of that day.
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One list and how it is judged.
 
-    The day is the 24 hours from the first product on.
+    Attributes
+    ----------
+    name : str
+        See `ml.parts`.
+    test : Split
+        Never seen by tuning.
+    """
 
-    The person and the product given may be unknown before the cut, as they
-    may be on a product's page; what is asked for must have been met by
-    somebody before it. Only positive weights count. Where the times are
-    equal, the order of the rows says what came first.
+    name: str
+    test: Split
+
+    def validation(self) -> Split:
+        """Return the questions to tune and learn by, made of what the test may learn from."""
+        assert self.test.source is not None
+        return self.test.source.validation().split(self.test.train)
+
+
+def choose_questions(known: Interactions, *, window_s: float, seed: int) -> list[Question]:
+    """Return the lists that can be judged on the last `window_s` of the data.
+
+    Lists for known people where 30 of them came back; "again" too where they
+    come back to the same products; the next product within a visit where visits
+    have an order; products that go with one product. Where there is none of
+    these, what comes nearest is asked of however few people there are.
 
     Parameters
     ----------
-    interactions : Interactions
-    cut, end : float
-        Unix seconds.
-
-    Returns
-    -------
-    Split
-        What a person is known by, and must not be shown, is the product given
-        alone: nobody is known by more than the page they look at.
+    known : Interactions
+    window_s : float
+        Seconds; the window before it, of the same length, tunes.
+    seed : int
+        Draws 5,000 questions where there are more.
     """
-    if not cut < end:
-        raise ValueError(f"cut must be < end, got {cut} and {end}")
-    train = interactions.take(interactions.time < cut)
-    in_window = (interactions.time >= cut) & (interactions.time < end) & (interactions.weight > 0)
-    window = interactions.take(in_window)
-    story = window.take(np.lexsort((window.row, window.time, window.user)))
-    people, first = np.unique(story.user, return_index=True)
-    given = np.full(story.shape[0], -1, np.int32)
-    given[people] = story.product[first]
-
-    day_end = np.full(story.shape[0], -np.inf)
-    day_end[people] = story.time[first] + DAY_S
-    others = story.take((story.product != given[story.user]) & (story.time < day_end[story.user]))
-    known_product = np.bincount(train.product, minlength=train.shape[1]) > 0
-    asked, truth = met_matrix(others), met_matrix(others.take(known_product[others.product]))
-    unknown_share = 1.0 - truth.nnz / asked.nnz if asked.nnz else 0.0
-    answerable = np.flatnonzero(np.diff(truth.indptr)).astype(np.int32)
-    history = story.take(first)
-    seen = met_matrix(history)
-    return Split(
-        train, history, seen, truth, answerable, cut, end, unknown_share, True, WITH_THE_FIRST
-    )
+    cut = float(known.time.max()) - window_s
+    goal = _choose_goal(known, cut, window_s)
+    new = TimeWindow(cut, exclude_seen=True, goal=goal, window_s=window_s)
+    protocols: dict[str, Protocol] = {NEW: new}
+    if buys_again(known, cut=cut, window_s=window_s):
+        protocols[AGAIN] = TimeWindow(cut, exclude_seen=False, goal=goal, window_s=window_s)
+    if have_order(known):
+        protocols[SESSION] = NextInVisit(cut, window_s=window_s, most=MOST_ASKED, seed=seed)
+    protocols[SIMILAR] = SimilarProducts(cut, window_s=window_s, most=MOST_ASKED, seed=seed)
+    asked = [
+        Question(name, draw_people(protocol.split(known), MOST_ASKED, seed=seed))
+        for name, protocol in protocols.items()
+    ]
+    enough = [question for question in asked if len(question.test.people) >= FEWEST_ASKED]
+    some = [question for question in asked if len(question.test.people)]
+    return enough or some
 
 
-def products_given(split: Split, people: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return the product each of the people is asked about, shape (people,)."""
-    given: npt.NDArray[np.int32] = split.seen[people].indices
-    return given
+def have_order(known: Interactions) -> bool:
+    """Tell whether products of a visit were met one after the other, and not all in one order."""
+    story, visit = order_visits(known, VISIT_GAP_S)
+    same = np.diff(visit) == 0
+    another = np.diff(story.product) != 0
+    steps = int((same & another).sum())
+    return steps > 0 and float((np.diff(story.time)[same & another] > 0).mean()) >= 0.5
+
+
+def _choose_goal(known: Interactions, cut: float, window_s: float) -> Literal["met", "bought"]:
+    """Ask for purchases where enough people bought, in this window and in the one before."""
+    before = TimeWindow(cut - window_s, cut, exclude_seen=True, goal="bought", window_s=window_s)
+    if not known.bought.any() or known.bought.all():
+        return "met"
+    buyers = len(before.split(known).people)
+    return "bought" if buyers >= FEWEST_BUYERS else "met"

@@ -38,7 +38,25 @@ def top_k(scores: npt.NDArray[Any], k: int) -> tuple[IntTable, FloatTable]:
         return np.full((rows, max(k, 0)), -1, np.int32), np.zeros((rows, max(k, 0)), np.float32)
     threshold = np.partition(scores, columns - k, axis=1)[:, columns - k, None]
     row, column = np.nonzero((scores >= threshold) & (scores > -np.inf))
-    return top_k_entries(row, column, scores[row, column], rows, k)
+    value = scores[row, column]
+    tied = value == threshold[row, 0]
+    starts = np.searchsorted(row, np.arange(rows + 1))
+    above = np.add.reduceat(np.append(~tied, False), np.minimum(starts[:-1], len(row)))
+    above[starts[:-1] == starts[1:]] = 0
+    # Of the products that share the last score those of the lowest columns are taken.
+    number = np.cumsum(tied)
+    before = np.concatenate(([0], number))[starts[:-1]]
+    kept = ~tied | (number - before[row] <= k - above[row])
+    row, column, value = row[kept], column[kept], value[kept]
+    counts = np.bincount(row, minlength=rows)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    index = np.full((rows, k), -1, np.int32)
+    score = np.full((rows, k), -np.inf, scores.dtype)
+    index[row, place], score[row, place] = column, value
+    order = np.argsort(-score, axis=1, kind="stable")
+    index = np.take_along_axis(index, order, axis=1)
+    score = np.take_along_axis(score, order, axis=1)
+    return index, np.where(index >= 0, score, 0).astype(np.float32)
 
 
 def top_k_entries(

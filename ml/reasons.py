@@ -19,12 +19,19 @@ SPELLINGS = {"color": "colour"}
 
 def together(people: int) -> str:
     """Say how many people met both products, the one asked about and the one shown."""
+    if people == 0:
+        return "popular with the same people"
     return f"{people} {'person' if people == 1 else 'people'} showed interest in both"
 
 
 def because_of(product_id: str) -> str:
     """Say which product of the person's history spoke loudest."""
     return f"because of your interest in {product_id}"
+
+
+def known_already() -> str:
+    """Say that the person met the product before."""
+    return "you showed interest in it before"
 
 
 def likeness(one: npt.NDArray[np.int32], other: npt.NDArray[np.int32], shares_words: bool) -> str:

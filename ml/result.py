@@ -11,16 +11,20 @@ import numpy as np
 import pandas as pd
 
 from ml.artefact import FORMAT_VERSION
-from ml.blend import Blend
 from ml.catalogue import attribute_codes
 from ml.content import ContentNeighbours
 from ml.dataset import Interactions
 from ml.gate import Decision
-from ml.judge import Interval, Judgement
+from ml.judge import Judgement
 from ml.layout import Arrays, encode_ids
 from ml.parts import LISTS, SIMILAR
+from ml.questions import Question
 from ml.recipe import Recipe
-from ml.split import Split
+from ml.rows import pack_rows, place_type
+from ml.scoring import trend_scores
+from ml.signals import FACTORS
+from ml.similar import SimilarTable
+from ml.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -30,23 +34,17 @@ class TrainingResult:
     Attributes
     ----------
     status : str
-        promoted, rejected or skipped; promoted when at least one part is, see
+        promoted, rejected or skipped; promoted when at least one list is, see
         `ml.gate.decide_artefact`.
     reason : str
         For people to read.
     parts : dict
-        lists and similar → status, reason and figures of the gate.
-    metrics : dict
-        Of the candidate's lists for people over the test window.
-    baselines : dict
-        Name of a model → its metrics: popularity, recent_popularity, content
-        (the 70/20/10 formula), behaviour, and champion when there is one.
-    intervals : dict
-        Mean, low and high (95 %, bootstrap over people) of the candidate's
-        NDCG@10 and of its difference to each baseline.
-    similar_metrics, similar_baselines, similar_intervals : dict
-        The same of its similar products, where plain popularity is left out.
-    num_products, num_interactions, num_people_tested, num_questions_tested : int
+        Name of a list → how it was judged: status, reason, asked, metrics,
+        baselines (model → metrics), intervals (mean, low and high, 95 % bootstrap, of NDCG@10 and
+        of its difference to each baseline) and by_history_length.
+    metrics, baselines, intervals : dict
+        Those of the main list: the first of `ml.parts.LISTS` that was judged.
+    num_products, num_interactions, num_people_tested : int
     seconds : dict
         Stage → seconds it took.
     artefact : bytes or None
@@ -62,11 +60,7 @@ class TrainingResult:
     num_people_tested: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
-    intervals: dict[str, Interval] = field(default_factory=dict)
-    num_questions_tested: int = 0
-    similar_metrics: dict[str, float] = field(default_factory=dict)
-    similar_baselines: dict[str, dict[str, float]] = field(default_factory=dict)
-    similar_intervals: dict[str, Interval] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     artefact: bytes | None = None
@@ -74,49 +68,55 @@ class TrainingResult:
 
 
 def model_arrays(
-    model: Blend, content: ContentNeighbours, products: pd.DataFrame, product_ids: list[str]
+    recipe: Recipe,
+    sources: Sources,
+    similar: SimilarTable | None,
+    content: ContentNeighbours,
+    products: pd.DataFrame,
+    product_ids: list[str],
 ) -> Arrays:
-    """Return the arrays of `ml.layout.SCHEMA`."""
+    """Return the arrays of `ml.layout.SCHEMA` that the recipe needs."""
     id_bytes, offsets = encode_ids(product_ids)
-    return {
+    arrays: Arrays = {
         "product_id_bytes": id_bytes,
         "product_id_offsets": offsets,
-        "popularity": model.popularity_.score_,
-        "behaviour_index": model.behaviour_.index_,
-        "behaviour_score": model.behaviour_.score_,
-        "behaviour_people": model.behaviour_.people_,
-        "content_index": content.index_,
-        "content_score": content.score_,
-        "content_shares_words": content.shares_words_,
+        "popularity": sources.popularity,
+        "known": sources.known,
         "attributes": attribute_codes(products),
+        **pack_rows("content", content.index_, content.score_),
+        "content_shares_words": content.shares_words_[content.index_ >= 0],
+        **_pack_kin(sources.kin),
     }
+    personal = {name: weights for name, weights in recipe.lists.items() if name != SIMILAR}
+    served = sources.narrowed()
+    needed = frozenset().union(*(weights.sources for weights in personal.values()))
+    for name in sorted(needed & set(served.tables)):
+        table = served.tables[name]
+        arrays |= pack_rows(name, table.index_, table.score_)
+    if FACTORS in needed and served.factors is not None:
+        arrays["factors"] = served.factors.item_factors_.astype(np.float16)
+    for name, weights in personal.items():
+        arrays[f"trend_{name}"] = trend_scores(sources, weights)
+    if similar is not None:
+        arrays |= pack_rows("similar", similar.index, similar.score)
+        arrays["similar_people"] = similar.people[similar.index >= 0]
+    return arrays
 
 
 def judged_figures(judged: Mapping[str, Judgement]) -> dict[str, Any]:
-    """Return what result and manifest both say of how the parts did."""
-    lists, similar = judged[LISTS], judged[SIMILAR]
+    """Return what result and manifest both say of how the lists did."""
+    main = next((judged[name] for name in LISTS if name in judged), None)
     return {
-        "parts": {
-            part: {
-                "status": judgement.decision.status,
-                "reason": judgement.decision.reason,
-                **judgement.decision.figures,
-            }
-            for part, judgement in judged.items()
-        },
-        "metrics": lists.metrics,
-        "baselines": lists.baselines,
-        "intervals": lists.intervals,
-        "similar_metrics": similar.metrics,
-        "similar_baselines": similar.baselines,
-        "similar_intervals": similar.intervals,
+        "parts": {name: judgement.as_figures() for name, judgement in judged.items()},
+        "metrics": main.metrics if main else {},
+        "baselines": main.baselines if main else {},
+        "intervals": main.intervals if main else {},
     }
 
 
 def build_manifest(
     interactions: Interactions,
-    split: Split,
-    questions: Split,
+    questions: list[Question],
     recipe: Recipe,
     decision: Decision,
     figures: Mapping[str, Any],
@@ -124,6 +124,7 @@ def build_manifest(
     seed: int,
 ) -> dict[str, Any]:
     """Return what a JSON manifest says of a model, but for the hash of its bytes."""
+    main = questions[0].test
     return {
         "format_version": FORMAT_VERSION,
         "trained_at": now.astimezone(UTC).isoformat(),
@@ -134,20 +135,25 @@ def build_manifest(
         "window": {
             "first_interaction": _iso(float(interactions.time.min())),
             "last_interaction": _iso(float(interactions.time.max())),
-            "test_from": _iso(split.cut),
-            "exclude_seen": split.exclude_seen,
-            "protocol": split.protocol,
+            "test_from": _iso(main.cut),
+            "protocol": main.protocol,
         },
         "counts": {
             "interactions": len(interactions),
             "products": interactions.shape[1],
             "people": len(np.unique(interactions.user)),
-            "people_tested": len(split.people),
-            "unknown_truth_share": split.unknown_share,
-            "questions_tested": len(questions.people),
-            "unknown_similar_share": questions.unknown_share,
+            "people_tested": len(main.people),
+            "unknown_truth_share": main.unknown_share,
         },
         **figures,
+    }
+
+
+def _pack_kin(kin: Any) -> Arrays:
+    return {
+        "kin_starts": kin.indptr.astype(np.int64),
+        "kin_products": kin.indices.astype(place_type(kin.shape[0])),
+        "kin_scores": kin.data.astype(np.float16),
     }
 
 

@@ -1,17 +1,75 @@
-"""The order in which serving names products like one product, for many products at once.
-
-`ml.serving` does it for one; a test holds the two together.
-"""
+"""Similar products: what a list names beside each product, with how many people met both."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
-from ml.mixing import scale_rows
-from ml.ranking import FloatTable, IntTable
+from ml.ranking import FloatTable, IntTable, blocks
+from ml.recipe import ListWeights
+from ml.scoring import one_each, rank_neighbours
+from ml.sources import Sources
+
+#: How many are kept per product; content and popularity fill what is missing.
+NUM_SIMILAR = 50
+
+
+@dataclass(frozen=True, eq=False)
+class SimilarTable:
+    """The neighbours of each product that somebody met.
+
+    Attributes
+    ----------
+    index : ndarray of int32, shape (products, k)
+        Best first, -1 where there is none.
+    score : ndarray of float32, same shape
+        Between 0 and 1, falling.
+    people : ndarray of int32, same shape
+        Number of people who met both; 0 where other people's lists tell that they go together.
+    """
+
+    index: IntTable
+    score: FloatTable
+    people: IntTable
+
+
+def make_similar(
+    sources: Sources, weights: ListWeights, met: Any, product_ids: list[str]
+) -> SimilarTable:
+    """Rank the neighbours of each product that somebody met.
+
+    Parameters
+    ----------
+    sources : Sources
+    weights : ListWeights
+        Of the list of similar products.
+    met : csr_array of bool, shape (people, products)
+    product_ids : list of str
+    """
+    known = np.flatnonzero(sources.known)
+    found, value = rank_neighbours(sources, weights, one_each(known, product_ids), NUM_SIMILAR)
+    shape = (sources.num_products, found.shape[1])
+    index, score = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
+    index[known], score[known] = found, value
+    return SimilarTable(index, score, count_both(met, index))
+
+
+def count_both(met: Any, index: IntTable) -> IntTable:
+    """Return how many people met both products of each pair of a table; 0 where it is -1."""
+    ones = csr_array((np.ones(met.nnz, np.int32), met.indices, met.indptr), met.shape)
+    by_product = ones.T.tocsr()
+    people = np.zeros(index.shape, np.int32)
+    for rows in blocks(len(index), met.shape[1]) if index.size else []:
+        together = (by_product[rows] @ ones).tocsr()
+        row = np.repeat(np.arange(together.shape[0]), index.shape[1])
+        cells = np.asarray(together[row, np.maximum(index[rows], 0).ravel()])
+        people[rows] = cells.reshape(-1, index.shape[1])
+    return np.where(index >= 0, people, 0).astype(np.int32)
 
 
 def rank_similar(
@@ -31,16 +89,16 @@ def rank_similar(
     tables : sequence of ndarray of int32, each of shape (products, neighbours)
         Best first, -1 where there is none.
     popularity : ndarray of float32, shape (products,), optional
-        None: neighbours alone.
+        At most 1. None: neighbours alone.
 
     Returns
     -------
     ndarray of float32, shape (questions, products)
-        Places counted from the end, all above the popularity scaled to 1.
+        Places counted from the end, all above the popularity.
     """
     scores = np.full((len(given), len(tables[0])), -np.inf, np.float32)
     if popularity is not None:
-        scores[:] = np.where(popularity > 0, scale_rows(popularity), -np.inf)
+        scores[:] = np.where(popularity > 0, popularity, -np.inf)
     end = 1
     for table in reversed(tables):
         neighbours = table[given]

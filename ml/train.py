@@ -1,4 +1,4 @@
-"""Train: from interactions and a catalogue to a judged, packed model."""
+"""Training: from interactions and a catalogue to a judged artefact."""
 
 from __future__ import annotations
 
@@ -7,30 +7,43 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ml.artefact import describe, pack
-from ml.blend import Blend
+from ml.budget import Budget, Stopwatch
 from ml.catalogue import align_catalogue, list_products
 from ml.content import ContentNeighbours
 from ml.dataset import DAY_S, Interactions
 from ml.gate import decide_artefact
-from ml.judge import fit_contestants, judge_lists, judge_similar
-from ml.parts import LISTS, SIMILAR, promoted_parts
-from ml.protocol import buys_again, choose_questions, choose_split
-from ml.recipe import Recipe, RecipeError
+from ml.judge import Judgement, fit_contestants, judge_list
+from ml.parallel import run_all, single_threaded_blas
+from ml.parts import SIMILAR, promoted_lists
+from ml.questions import Question, choose_questions
+from ml.recipe import Choices, Recipe, RecipeError
 from ml.result import TrainingResult, build_manifest, judged_figures, model_arrays
-from ml.split import choose_window_days, last_cut
-from ml.tune import tune
+from ml.scoring import SignalScorer
+from ml.signals import FACTORS, SIGNALS, TABLES
+from ml.similar import make_similar
+from ml.sources import ProductWords, fit_sources, most_ease_products
+from ml.splits.split import Split, draw_people, met_matrix
+from ml.splits.window import choose_window_days
+from ml.tune import tune_choices
+from ml.weights import MOST_LEARNED_FROM, Learned, learn_weights
+
+Progress = Callable[[str, float], None]
 
 FEWEST_INTERACTIONS = 50
 FEWEST_PEOPLE = 5
 FEWEST_PRODUCTS = 5
-
-Progress = Callable[[str], None]
+NUM_CONTENT = 30
+#: Share of the whole that is done when a stage begins, about.
+STAGES = {
+    "content": 0.0, "tune": 0.03, "weigh": 0.4, "evaluate": 0.6, "refit": 0.85, "pack": 0.97
+}  # fmt: skip
 
 
 def train(
@@ -41,16 +54,15 @@ def train(
     seed: int = 0,
     champion_recipe: Mapping[str, Any] | None = None,
     champion_parts: Mapping[str, Any] | None = None,
+    budget: Budget | None = None,
     progress: Progress | None = None,
-    exclude_seen: bool | None = None,
 ) -> TrainingResult:
-    """Tune, evaluate, judge, refit on everything and pack.
+    """Tune and weigh, judge, refit on everything and pack.
 
     The test window is the last 20 % of the time span, 1 to 30 days; what was
-    chosen was chosen before it began. Lists for people and similar products
-    are judged apart, and served apart. Where hardly anybody comes back, lists
-    are judged by the next product within a visit (see `ml.protocol`), and the
-    reason says so. Equal data and seed give equal bytes.
+    chosen was chosen in the window before it. Each list is judged by questions
+    of its own, see `ml.questions`, and served for itself. Equal data and seed
+    give equal bytes.
 
     Parameters
     ----------
@@ -62,19 +74,18 @@ def train(
     now : datetime
         With a time zone.
     seed : int
-        Of the bootstrap, and of the drawing of people to tune and to judge by.
+        Of the bootstrap, the factors, and the drawing of people.
     champion_recipe : mapping, optional
         The recipe in the manifest of the served model. It is fitted before
         the cut like the candidate, since the served model itself has seen
         the days it would be judged on.
     champion_parts : mapping, optional
-        The parts in that manifest; without them the champion serves both. What
-        it does not serve the candidate need not do as well.
+        The parts in that manifest. What it does not serve the candidate need
+        not do as well.
+    budget : Budget, optional
+        Of time, what tuning may take is a share; of memory, EASE takes no more than half.
     progress : callable, optional
-        Called with the name of each stage as it begins.
-    exclude_seen : bool, optional
-        Judge by products new to the person only; within a visit always so.
-        Without it the data decide, see `ml.protocol.buys_again`.
+        Called with the name of each stage as it begins, and the share of the whole that is done.
     """
     if now.tzinfo is None:
         raise ValueError(f"now must have a time zone, got {now}")
@@ -84,65 +95,142 @@ def train(
     refusal = find_too_little(known)
     if refusal:
         return TrainingResult("skipped", refusal, len(known), known.shape[1])
+    with single_threaded_blas():
+        return _train(
+            known,
+            catalogue,
+            now,
+            seed,
+            _read_champion(champion_recipe),
+            champion_parts,
+            _Watch(progress, Stopwatch(budget)),
+        )
 
-    watch = _Watch(progress)
+
+def _train(
+    known: Interactions,
+    catalogue: pd.DataFrame,
+    now: datetime,
+    seed: int,
+    champion: tuple[Recipe | None, str],
+    champion_parts: Mapping[str, Any] | None,
+    watch: _Watch,
+) -> TrainingResult:
     with watch.stage("content"):
         products = align_catalogue(catalogue, known.product_ids)
-        content = ContentNeighbours(Recipe().content_neighbours).fit(products)
-    window_days = choose_window_days(known)
-    cut = last_cut(known, window_days)
-    if exclude_seen is None:
-        exclude_seen = not buys_again(known, cut=cut, window_s=window_days * DAY_S)
-    split = choose_split(known, cut, exclude_seen=exclude_seen, seed=seed)
+        content = ContentNeighbours(NUM_CONTENT).fit(products)
+        words = ProductWords.of(products)
+        window_s = choose_window_days(known) * DAY_S
+        questions = choose_questions(known, window_s=window_s, seed=seed)
+    if not questions:
+        return TrainingResult("skipped", decide_artefact({}).reason, len(known), known.shape[1])
+    options = {"max_ease_products": most_ease_products(watch.stopwatch.budget), "seed": seed}
     with watch.stage("tune"):
-        recipe = tune(
-            known,
-            content,
-            cut=split.cut,
-            window_s=window_days * DAY_S,
-            exclude_seen=exclude_seen,
-            protocol=split.protocol,
-            seed=seed,
+        choices = tune_choices(
+            questions[0].validation(),
+            sources=[*TABLES, FACTORS],
+            watch=watch.stopwatch,
+            tell=watch.tell,
+            **options,
         )
-    champion, remark = _read_champion(champion_recipe)
+    with watch.stage("weigh"):
+        learned = learn_lists(questions, choices, words, **options)
+        recipe = Recipe(choices, {name: found.weights for name, found in learned.items()})
     with watch.stage("evaluate"):
-        questions = choose_questions(known, cut, seed=seed)
-        contestants = fit_contestants(recipe, champion, split, content)
-        served = promoted_parts(champion_parts)
-        judged = {
-            LISTS: judge_lists(contestants, split, champion_serves=LISTS in served, seed=seed),
-            SIMILAR: judge_similar(
-                contestants, questions, champion_serves=SIMILAR in served, seed=seed
-            ),
-        }
-    decision = decide_artefact(
-        {part: judgement.decision for part, judgement in judged.items()},
-        [part for part, judgement in judged.items() if judgement.loses_champion],
-    )
-    decision = replace(decision, reason=decision.reason + remark)
-    figures = judged_figures(judged)
-    if decision.status == "skipped":
-        return TrainingResult(
-            "skipped", decision.reason, len(known), known.shape[1], seconds=watch.seconds, **figures
+        judged = judge_lists(
+            questions, recipe, champion[0], learned, words, content, champion_parts, options
         )
-    manifest = build_manifest(known, split, questions, recipe, decision, figures, now, seed)
+    decision = decide_artefact(
+        {name: judgement.decision for name, judgement in judged.items()},
+        [name for name, judgement in judged.items() if judgement.loses_champion],
+    )
+    decision = replace(decision, reason=decision.reason + champion[1])
+    figures = judged_figures(judged)
     with watch.stage("refit"):
-        model = Blend(recipe).fit(known, content, now=at)
+        sources = fit_sources(
+            choices, known, words, now=now.timestamp(), only=recipe.sources, **options
+        )
+        similar = None
+        if SIMILAR in recipe.lists:
+            met = met_matrix(known)
+            similar = make_similar(sources, recipe.lists[SIMILAR], met, known.product_ids)
     with watch.stage("pack"):
-        arrays = model_arrays(model, content, products, known.product_ids)
+        manifest = build_manifest(known, questions, recipe, decision, figures, now, seed)
+        arrays = model_arrays(recipe, sources, similar, content, products, known.product_ids)
         artefact = pack(arrays, manifest)
     return TrainingResult(
         decision.status,
         decision.reason,
         len(known),
         known.shape[1],
-        num_people_tested=len(split.people),
-        num_questions_tested=len(questions.people),
+        num_people_tested=len(questions[0].test.people),
         seconds=watch.seconds,
         artefact=artefact,
         manifest=describe(artefact, manifest),
         **figures,
     )
+
+
+def learn_lists(
+    questions: list[Question], choices: Choices, words: ProductWords, **options: Any
+) -> dict[str, Learned]:
+    """Learn the weights of each list in the validation window, from sources fitted before it."""
+    seed = options["seed"]
+    splits = [
+        draw_people(question.validation(), MOST_LEARNED_FROM, seed=seed) for question in questions
+    ]
+    # All lists are asked at one moment, so what came before it is the same for each.
+    first = splits[0]
+    sources = fit_sources(choices, first.train, words, now=first.cut, **options)
+    narrow = sources.narrowed()
+
+    def learn(question: Question, split: Split) -> Learned:
+        fitted = sources if question.name == SIMILAR else narrow
+        scorer = SignalScorer(fitted, split.history, now=split.cut)
+        return learn_weights(split, scorer, seed=seed)
+
+    jobs = [partial(learn, *pair) for pair in zip(questions, splits, strict=True)]
+    names = [question.name for question in questions]
+    return dict(zip(names, run_all(jobs), strict=True))
+
+
+def judge_lists(
+    questions: list[Question],
+    recipe: Recipe,
+    champion: Recipe | None,
+    learned: Mapping[str, Learned],
+    words: ProductWords,
+    content: ContentNeighbours,
+    champion_parts: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+) -> dict[str, Judgement]:
+    """Judge each list on the test window, by models fitted before it."""
+    first = questions[0].test
+    best = {name: best_signal(found) for name, found in learned.items()}
+    besides = {SIGNALS[signal][0] for signal in best.values() if signal is not None}
+    candidate, rival = fit_contestants(
+        recipe, champion, first.train, words, cut=first.cut, besides=besides, **options
+    )
+
+    def judge(question: Question) -> Judgement:
+        return judge_list(
+            question,
+            candidate,
+            rival,
+            content,
+            best_signal=best[question.name],
+            champion_lists=promoted_lists(champion_parts),
+            seed=options["seed"],
+        )
+
+    names = [question.name for question in questions]
+    return dict(zip(names, run_all(partial(judge, one) for one in questions), strict=True))
+
+
+def best_signal(learned: Learned) -> str | None:
+    """Return the signal that did best alone on the validation window."""
+    singles = {name: value for name, value in learned.ndcg.items() if name in SIGNALS}
+    return max(singles, key=lambda name: singles[name]) if singles else None
 
 
 def find_too_little(interactions: Interactions) -> str | None:
@@ -170,14 +258,24 @@ def _read_champion(recipe: Mapping[str, Any] | None) -> tuple[Recipe | None, str
 class _Watch:
     """Seconds per stage, and word to whoever watches."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress | None, stopwatch: Stopwatch) -> None:
         self.progress = progress
+        self.stopwatch = stopwatch
         self.seconds: dict[str, float] = {}
+        self._stage = ""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        if self.progress is not None:
-            self.progress(name)
+        self._stage = name
+        self._say(name)
         started = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - started, 3)
+
+    def tell(self, what: str) -> None:
+        """Say what is done within the stage."""
+        self._say(f"{self._stage}: {what}")
+
+    def _say(self, text: str) -> None:
+        if self.progress is not None:
+            self.progress(text, STAGES[self._stage])

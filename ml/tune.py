@@ -1,148 +1,193 @@
-"""Choose a recipe on a validation window that lies before the test window."""
+"""Choose the hyper-parameters of the sources on a validation window."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.blend import Blend
-from ml.content import ContentNeighbours
-from ml.dataset import Interactions
-from ml.evaluate import NDCG_AT, barred, evaluate, ndcg_at_10, unknown_products
-from ml.mixing import mix, popularity_share, scale_rows
-from ml.popularity import RecentPopularity
-from ml.protocol import split_as
-from ml.ranking import blocks, top_k
-from ml.recipe import Recipe
-from ml.split import RETURNING, Split, draw_people
-
-POPULARITY_HALF_LIVES: tuple[float | None, ...] = (None, 90.0, 30.0, 14.0, 7.0, 3.0, 1.0)
-BEHAVIOUR_HALF_LIVES: tuple[float | None, ...] = (None, 180.0, 30.0)
-BEHAVIOUR_NEIGHBOURS = (20, 50, 100)
-CONTENT_WEIGHTS = (0.05, 0.2, 1.0)
-# Popularity alone is the baseline that the gate compares with: a part of every list is personal.
-SHARES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85)
-PRIORS = (0.0, 2.0, 10.0)
+from ml.budget import Stopwatch
+from ml.evaluate import mean_ndcg
+from ml.memory import Memory
+from ml.parallel import THREADS, run_all
+from ml.recipe import Choices
+from ml.scoring import SignalScorer
+from ml.signals import FACTORS, OWN
+from ml.sources import Sources, fit_factors, fit_table, popularity, remember_all
+from ml.splits.split import Split, draw_people
 
 FEWEST_PEOPLE = 20
-MOST_PEOPLE = 2000
-MOST_CELLS = 40_000_000
+# Enough to tell a good choice from a bad one; the weights are learned from all.
+MOST_PEOPLE = 1000
+# EASE grows with the cube of the products: this many are solved in about a second on two cores.
+EASE_PRODUCTS_PER_SECOND = 3600
+TUNING_SHARE = 0.35
+# One source alone is tuned without popularity and without what is known of products.
+NO_SHARES, NONE_KNOWN = np.zeros(0, np.float32), np.zeros(0, np.bool_)
+# Of a grid whose settings take longer than this each only the first few are tried.
+LONG_S = 5.0
+LONG_GRID = 2
 
-Mixture = tuple[float, float]
-Scored = tuple[float, Blend]
+HALF_LIVES: tuple[float | None, ...] = (None, 90.0, 30.0, 14.0, 7.0, 3.0, 1.0)
+WEIGHT_EXPONENTS = (1.0, 0.0, 2.0)
+GRIDS: dict[str, tuple[dict[str, Any], ...]] = {
+    "knn": ({"knn_metric": "cosine"}, {"knn_metric": "bm25"}),
+    "rp3": ({"rp3_beta": 0.6}, {"rp3_beta": 0.4}, {"rp3_beta": 0.8}),
+    "sequences": (
+        {"sequences_exponent": 1.0, "sequences_gap_s": None},
+        {"sequences_exponent": 0.5, "sequences_gap_s": None},
+        {"sequences_exponent": 1.0, "sequences_gap_s": 1800.0},
+    ),
+    FACTORS: (
+        {"factors_regularisation": 0.01, "factors_unobserved_weight": 0.1},
+        {"factors_regularisation": 0.003, "factors_unobserved_weight": 1.0},
+        {"factors_regularisation": 0.005, "factors_unobserved_weight": 0.3},
+    ),
+    "ease": (
+        {"ease_regularisation": 200.0},
+        {"ease_regularisation": 50.0, "ease_half_life_days": 90.0},
+        {"ease_regularisation": 50.0},
+        {"ease_regularisation": 500.0},
+        {"ease_regularisation": 200.0, "ease_evidence": "binary"},
+        {"ease_regularisation": 20.0, "ease_half_life_days": 90.0},
+    ),
+}
+#: The signal by which the settings of a source are compared.
+JUDGED_BY = {
+    "knn": "knn_months",
+    "rp3": "rp3_months",
+    "sequences": "sequences_last",
+    FACTORS: "factors_months",
+    "ease": "ease_months",
+}
 
 
-def tune(
-    interactions: Interactions,
-    content: ContentNeighbours,
+def tune_choices(
+    split: Split,
     *,
-    cut: float,
-    window_s: float,
-    exclude_seen: bool = True,
-    protocol: str = RETURNING,
-    seed: int = 0,
-) -> Recipe:
-    """Choose half-lives, neighbours and how much popularity is mixed in, by NDCG@10.
+    sources: Sequence[str],
+    watch: Stopwatch,
+    tell: Callable[[str], None],
+    max_ease_products: int,
+    seed: int,
+) -> Choices:
+    """Choose by NDCG@10, one thing after the other; the first of a grid where nothing is better.
 
-    One after the other: the half-life of popularity; that of behaviour with
-    the number of neighbours and the share of popularity; how popularity lets
-    go as evidence grows; the weight of content. Interactions at or after
-    `cut` are not looked at. With fewer than 20 people in the validation
-    window the default recipe is returned.
+    With fewer than 20 people to ask the first of each grid is taken, and so is
+    what was best so far when the share of the time that tuning may take is spent.
 
     Parameters
     ----------
-    interactions : Interactions
-    content : ContentNeighbours
-        Fitted over the same products.
-    cut : float
-        Unix seconds: the beginning of the test window.
-    window_s : float
-        Length of the validation window, which ends at `cut`.
-    protocol : str
-        That of the test window, see `ml.protocol`.
+    split : Split
+        Of the validation window; nothing after it is looked at.
+    sources : sequence of str
+        Those to tune.
+    watch : Stopwatch
+        Of the whole training.
+    tell : callable
+        Called with what is tuned next.
+    max_ease_products : int
     seed : int
-        Draws the validation people where there are very many.
+        Draws the people to tune by, and begins the factors.
     """
-    split = split_as(protocol, interactions, cut - window_s, end=cut, exclude_seen=exclude_seen)
+    choices = replace(Choices(), **_first_of_each_grid())
     if len(split.people) < FEWEST_PEOPLE:
-        return Recipe()
-    split = draw_people(split, _most_people(split), seed=seed)
-    recipe = Recipe(popularity_half_life_days=choose_popularity_half_life(split))
-    best = _best(_vary_behaviour(recipe, split, content))
-    best = _best(_vary_mixture(best[1], split, list(product(SHARES, PRIORS))))
-    return _best(_vary_content_weight(best, split, content))[1].recipe
+        return choices
+    split = draw_people(split, MOST_PEOPLE, seed=seed)
+    tell("popularity")
+    choices = _best(choices, _half_lives(split, choices))
+    if len(np.unique(split.train.weight)) > 1:
+        tell("weights")
+        choices = _best(choices, _exponents(split, choices))
+    strengths = remember_all(split.train, Memory(), now=split.cut, exponent=choices.weight_exponent)
+    num_ease = min(max_ease_products, split.train.shape[1])
+    spendable_s = watch.elapsed_s() + TUNING_SHARE * watch.left_s()
+    for source in [name for name in GRIDS if name in sources]:
+        tell(source)
+
+        expected_s = (num_ease / EASE_PRODUCTS_PER_SECOND) ** 3 if source == "ease" else 0.0
+        at_once = THREADS if expected_s < LONG_S else 1
+        grid = GRIDS[source] if expected_s < LONG_S else GRIDS[source][:LONG_GRID]
+        judged: list[tuple[float, dict[str, Any]]] = []
+        while len(judged) < len(grid):
+            if judged and watch.elapsed_s() + expected_s > spendable_s:
+                break
+            part = grid[len(judged) : len(judged) + at_once]
+            judged += run_all(
+                partial(_judge, source, choices, changes, split, strengths, max_ease_products, seed)
+                for changes in part
+            )
+        choices = _best(choices, judged)
+    return choices
 
 
-def choose_popularity_half_life(split: Split) -> float | None:
-    """Return the half-life with the best NDCG@10 over the validation people."""
-
-    def ndcg_of(half_life: float | None) -> float:
-        model = RecentPopularity(half_life).fit(split.train, now=split.cut)
-        return evaluate_fixed(model.score_, split)
-
-    return max(POPULARITY_HALF_LIVES, key=ndcg_of)
-
-
-def evaluate_fixed(score: npt.NDArray[np.float32], split: Split) -> float:
-    """Return the mean NDCG@10 of one list for everybody."""
-    result = evaluate(lambda rows: np.tile(score, (len(rows), 1)), split)
-    return result.means()["ndcg_at_10"]
+def _judge(
+    source: str,
+    choices: Choices,
+    changes: dict[str, Any],
+    split: Split,
+    strengths: Any,
+    max_ease_products: int,
+    seed: int,
+) -> tuple[float, dict[str, Any]]:
+    changed = replace(choices, **changes)
+    fitted = _fit_one(source, changed, split, strengths, max_ease_products, seed)
+    return _ndcg(fitted, split, JUDGED_BY[source]), changes
 
 
-def _vary_behaviour(recipe: Recipe, split: Split, content: ContentNeighbours) -> Iterator[Scored]:
-    """Fit once for each half-life: fewer neighbours are the first of many."""
-    mixtures = [(share, recipe.popularity_prior) for share in SHARES]
-    most = max(BEHAVIOUR_NEIGHBOURS)
-    for half_life in BEHAVIOUR_HALF_LIVES:
-        widest = Blend(
-            replace(recipe, behaviour_half_life_days=half_life, behaviour_neighbours=most)
-        ).fit(split.train, content, now=split.cut, history=split.history)
-        for neighbours in BEHAVIOUR_NEIGHBOURS:
-            model = widest.vary(content, behaviour_neighbours=neighbours)
-            yield from _vary_mixture(model, split, mixtures)
+def _fit_one(
+    source: str,
+    choices: Choices,
+    split: Split,
+    strengths: Any,
+    max_ease_products: int,
+    seed: int,
+) -> Sources:
+    """Fit one source alone."""
+    if source == FACTORS:
+        factors = fit_factors(choices, strengths, seed)
+        return Sources(choices, {}, factors, {}, NO_SHARES, NONE_KNOWN, None)
+    table = fit_table(source, choices, split.train, strengths, None, split.cut, max_ease_products)
+    return Sources(choices, {source: table}, None, {}, NO_SHARES, NONE_KNOWN, None)
 
 
-def _vary_content_weight(
-    best: Scored, split: Split, content: ContentNeighbours
-) -> Iterator[Scored]:
-    # The best so far comes first, since weights that change nothing are as good.
-    yield best
-    recipe = best[1].recipe
-    mixture = (recipe.popularity_share, recipe.popularity_prior)
-    for weight in CONTENT_WEIGHTS:
-        if weight != recipe.content_weight:
-            model = best[1].vary(content, content_weight=weight)
-            yield from _vary_mixture(model, split, [mixture])
+def _first_of_each_grid() -> dict[str, Any]:
+    return {name: value for grid in GRIDS.values() for name, value in grid[0].items()}
 
 
-def _vary_mixture(model: Blend, split: Split, mixtures: Sequence[Mixture]) -> Iterator[Scored]:
-    """Score every mixture from the same personal scores: only the mixing differs."""
-    popularity = scale_rows(model.popularity_.score_)
-    barred_for_all = unknown_products(split)
-    totals = np.zeros(len(mixtures))
-    for rows in blocks(len(split.people), len(popularity)):
-        people = split.people[rows]
-        personal = model.personal_scores(people)
-        num_met = model.num_met(people)
-        truth = split.truth[people].toarray()
-        mask = barred(split, people, barred_for_all)
-        for place, (share, prior) in enumerate(mixtures):
-            mixed = mix(personal, popularity, popularity_share(num_met, share=share, prior=prior))
-            mixed[mask] = -np.inf
-            top, _ = top_k(mixed, NDCG_AT)
-            totals[place] += ndcg_at_10(top, truth).sum()
-    for total, (share, prior) in zip(totals.tolist(), mixtures, strict=True):
-        yield total, model.remix(share=share, prior=prior)
+def _half_lives(split: Split, choices: Choices) -> Iterator[tuple[float, dict[str, Any]]]:
+    for half_life in HALF_LIVES:
+        score = popularity(split.train, Memory(half_life), split.cut, choices.weight_exponent)
+        ndcg = mean_ndcg(partial(_same_for_all, score), split)
+        yield ndcg, {"popularity_half_life_days": half_life}
 
 
-def _best(scored: Iterator[Scored]) -> Scored:
-    return max(scored, key=lambda pair: pair[0])
+def _same_for_all(
+    score: npt.NDArray[np.float32], people: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float32]:
+    return np.tile(score, (len(people), 1))
 
 
-def _most_people(split: Split) -> int:
-    return min(MOST_PEOPLE, max(MOST_CELLS // max(split.train.shape[1], 1), 300))
+def _exponents(split: Split, choices: Choices) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Compare by neighbours over walks, which are quick, and by what people did themselves."""
+    for exponent in WEIGHT_EXPONENTS:
+        candidate = replace(choices, weight_exponent=exponent)
+        strengths = remember_all(split.train, Memory(), now=split.cut, exponent=exponent)
+        fitted = _fit_one("rp3", candidate, split, strengths, 0, 0)
+        signals = ["rp3_months"] if split.exclude_seen else ["rp3_months", f"{OWN}_months"]
+        scores = [_ndcg(fitted, split, signal) for signal in signals]
+        yield sum(scores), {"weight_exponent": exponent}
+
+
+def _ndcg(fitted: Sources, split: Split, signal: str) -> float:
+    scorer = SignalScorer(fitted, split.history, now=split.cut)
+    return mean_ndcg(lambda people: scorer.score(signal, people), split)
+
+
+def _best(choices: Choices, judged: Iterable[tuple[float, dict[str, Any]]]) -> Choices:
+    best = max(judged, key=lambda pair: pair[0])
+    return replace(choices, **best[1])

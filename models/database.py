@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 
@@ -34,6 +35,33 @@ def engine_options(application: str) -> dict[str, Any]:
             "options": "-c timezone=UTC",
         },
     }
+
+
+#: How long one read of a request that shows products may take.
+READ_WITHIN_S = 2.0
+
+
+def make_reader(url: str, *, application: str) -> Engine:
+    """Make an engine for short reads that are asked again and again with other values.
+
+    Each is a transaction of its own, planned once for a connection, and given up after
+    READ_WITHIN_S: whoever waits for it shows a page. Connections are not tried before use: who
+    asks does so again when `is_stale` says that the server was restarted.
+    """
+    options = engine_options(application)
+    options["connect_args"] |= {
+        "connect_timeout": 2,
+        "options": "-c timezone=UTC -c plan_cache_mode=force_generic_plan "
+        f"-c statement_timeout={int(READ_WITHIN_S * 1000)}",
+        "prepare_threshold": 0,
+    }
+    options["pool_pre_ping"] = False
+    return create_engine(url, isolation_level="AUTOCOMMIT", **options)
+
+
+def is_stale(error: DBAPIError) -> bool:
+    """Tell whether a kept connection had ended; the others are forgotten, and a new one is made."""
+    return bool(error.connection_invalidated)
 
 
 @contextmanager

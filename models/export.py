@@ -135,15 +135,23 @@ class Chunk:
     last_id: str
 
 
+def moment_sql(column: str) -> str:
+    """Write the cheapest way to ISO 8601: as JSON writes it, without the quotes."""
+    return f"btrim(to_json({column})::text, '\"')"
+
+
+def neutral_sql(column: str) -> str:
+    """Write a text that is no formula to a spreadsheet, whatever the column says."""
+    codes = ",".join(map(str, _GUARDED))
+    return f"CASE WHEN ascii({column}) IN ({codes}) THEN '''' || {column} ELSE {column} END"
+
+
 def _cell(name: str, column: str, *, safe: bool) -> str:
     if name in TIMES:
-        # The cheapest way to ISO 8601: as JSON writes it, without the quotes.
-        return f"btrim(to_json({column})::text, '\"') AS {name}"
+        return f"{moment_sql(column)} AS {name}"
     if not safe or name == "id" or name in NUMBERS or name in DOCUMENTS:
         return f"{column} AS {name}"
-    codes = ",".join(map(str, _GUARDED))
-    neutral = f"CASE WHEN ascii({column}) IN ({codes}) THEN '''' || {column} ELSE {column} END"
-    return f"{neutral} AS {name}"
+    return f"{neutral_sql(column)} AS {name}"
 
 
 def _csv(*, safe: bool) -> Form:

@@ -20,9 +20,9 @@ from models.aggregate_recount import WAITING_DAYS, compare_aggregates
 from models.counter_drift import begin_snapshot
 from models.database import transaction
 from models.erasures import DONE
+from models.model_artefacts import read_champion
 from models.product_metrics import COUNTERS, counts_sql
 from models.suppressions import Salts, digest_sql, uses_another_key
-from models.training_runs import read_champion
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from models.daily_aggregates import (
 )
 from models.daily_excluded import DailyExcluded, count_excluded_sql
 from models.daily_product_metrics import DailyProductMetrics, count_products_by_day_sql
-from models.daily_recommendations import DailyRecommendations, count_recommendations_sql
+from models.daily_recommendations import DailyRecommendations, count_shown_sql
 from models.daily_sessions import DailySessions, count_sessions_of_days_sql
 from models.daily_values import DailyValue, count_values_of_days_sql, property_parameters
 from models.database import transaction
@@ -28,6 +28,7 @@ from models.dirty_days import read_dirty_days, take_marks
 from models.hourly_aggregates import HourlyAggregate, count_hours_sql
 from models.identities import mark_relinked_days
 from models.job_runs import lock_job
+from models.recommendation_credit import replace_credit
 from models.span_events import SPAN_EVENTS, gathered_events
 from models.traffic import ALL
 from models.weekly_product_metrics import forget_weeks, read_missing_weeks, sum_week
@@ -102,8 +103,9 @@ def aggregate_span(
 ) -> int:
     """Replace the aggregates of the days first to last, in the open transaction; give the events.
 
-    The marks are taken before the events are read: events stored in between leave marks of their
-    own. Sealed days are left as they are.
+    What recommendations of the days around them have earned is counted again too. The marks are
+    taken before the events are read: events stored in between leave marks of their own. Sealed
+    days are left as they are.
     """
     lock_aggregates(session)
     take_marks(session, [first + timedelta(days=n) for n in range((last - first).days + 1)])
@@ -113,7 +115,7 @@ def aggregate_span(
         HourlyAggregate: count_hours_sql(SPAN_EVENTS),
         DailyValue: count_values_of_days_sql(SPAN_EVENTS, properties),
         DailySessions: count_sessions_of_days_sql(SPAN_EVENTS),
-        DailyRecommendations: count_recommendations_sql(SPAN_EVENTS),
+        DailyRecommendations: count_shown_sql(SPAN_EVENTS),
     }
     parameters = {
         **property_parameters(properties),
@@ -132,7 +134,9 @@ def aggregate_span(
     with gathered_events(session, first, last, zone=zone, properties=properties):
         for table, rows in counted.items():
             replace_days(session, table, rows, parameters)
-        return replace_daily_totals(session, SPAN_EVENTS, parameters)
+        events = replace_daily_totals(session, SPAN_EVENTS, parameters)
+    replace_credit(session, first, last, zone=zone)
+    return events
 
 
 def sum_weeks(engine: Engine, *, today: date) -> None:

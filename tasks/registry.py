@@ -24,6 +24,7 @@ from tasks.celery_app import app
 from tasks.direct import store_direct
 from tasks.ingest import sweep
 from tasks.resources import resources
+from tasks.training_attempt import Limits
 
 log = structlog.get_logger()
 
@@ -189,29 +190,58 @@ def reconcile_metrics() -> dict[str, Any] | None:
     return jobs.run_job(here.engine, jobs.RECONCILE.job, period, work, clock=_now)
 
 
-@app.task(name="train.run", soft_time_limit=7200, time_limit=7260, acks_late=False)
+@app.task(name="train.run", acks_late=False)
 def train_run(run_id: int) -> dict[str, Any]:
-    """Carry out one requested training run."""
-    return train.carry_out(resources().engine, run_id, clock=_now)
+    """Carry out one requested training run. Its time limits follow TRAIN_TIME_BUDGET_S."""
+    here = resources()
+    budget_s = here.settings.train_time_budget_s
+    stopped = f"stopped: it took over twice its {budget_s:,} seconds (TRAIN_TIME_BUDGET_S)"
+    try:
+        return train.carry_out(
+            here.engine,
+            run_id,
+            limits=Limits.of(here.settings),
+            clock=_now,
+            reasons={SoftTimeLimitExceeded: stopped},
+        )
+    finally:
+        send_waiting_training()
 
 
-@app.task(name="train.nightly", soft_time_limit=7200, time_limit=7260, acks_late=False)
+def send_waiting_training() -> int | None:
+    """Send the run that waits longest, unless somebody trains; give its id.
+
+    A run is recorded before its message is sent: the message may be lost, or sent twice.
+    """
+    waiting = train.next_waiting(resources().engine, now=_now())
+    if waiting is not None:
+        train_run.apply_async(kwargs={"run_id": waiting}, expires=900)
+    return waiting
+
+
+@app.task(name="train.nightly", acks_late=False)
 def train_nightly() -> dict[str, Any] | None:
-    """Retrain on the days of the setting, once a night."""
+    """Retrain on the days of the setting, once a night.
+
+    The period is done when the run is recorded: from then on it is begun again like any other.
+    """
     here = resources()
 
     def work() -> dict[str, Any]:
-        run_id = train.request_run(here.engine, days=here.settings.train_days, now=_now())
-        return train.carry_out(here.engine, run_id, clock=_now)
+        run_id = train.request_run(
+            here.engine, days=here.settings.train_days, now=_now(), requested_by="timetable"
+        )
+        return {"run_id": run_id}
 
-    return jobs.run_job(
+    asked = jobs.run_job(
         here.engine, jobs.RETRAIN.job, jobs.RETRAIN.last_period(_now()), work, clock=_now
     )
+    return None if asked is None else train_run(run_id=asked["run_id"])
 
 
 @app.task(name="jobs.catch_up", soft_time_limit=60, time_limit=90, acks_late=False)
 def catch_up() -> list[str]:
-    """Send the tasks of periods that were missed, and of erasures that are not finished."""
+    """Send the tasks of missed periods, of unfinished erasures, and of a training that waits."""
     late = jobs.overdue(resources().engine, now=_now())
     for due in late:
         app.send_task(due.task)
@@ -219,7 +249,12 @@ def catch_up() -> list[str]:
         unfinished = read_unfinished(session)
     for erasure_id in unfinished:
         erase_person.delay(str(erasure_id))
-    return [*(due.task for due in late), *("privacy.erase" for _ in unfinished)]
+    waiting = send_waiting_training()
+    return [
+        *(due.task for due in late),
+        *("privacy.erase" for _ in unfinished),
+        *([] if waiting is None else ["train.run"]),
+    ]
 
 
 @app.task(name="inbox.depth", soft_time_limit=10, time_limit=15)

@@ -1,180 +1,85 @@
-"""Training runs: read the data, train, keep the artefact, serve it when it has earned that."""
+"""Training runs: ask for one, find the one to begin next, carry one out."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import structlog
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine
 
+from models import training_runs
 from models.database import transaction
-from models.interactions import CATALOGUE_ROWS, INTERACTIONS, interaction_bounds
-from models.job_runs import lock_job
-from models.training_runs import ModelArtefact, TrainingRun, read_champion
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ml.result import TrainingResult
+from models.training_runs import RunTakenOverError
+from tasks.heartbeat import heartbeat
+from tasks.training_attempt import Attempt, Limits, Progress
 
 log = structlog.get_logger()
 
-VERSIONS_KEPT = 5
+#: Kinds of errors that end a run, and what each means to people.
+Reasons = Mapping[type[BaseException], str]
 
 
-def request_run(engine: Engine, *, days: int, now: datetime) -> int:
-    """Record that a training is wanted; give its run id."""
+def request_run(
+    engine: Engine, *, days: int, now: datetime, requested_by: str, seed: int = 0
+) -> int:
+    """Queue a training, or join one that is queued for the same days; give its run id."""
     with transaction(engine) as session:
-        run = TrainingRun(status="queued", days=days, requested_at=now)
-        session.add(run)
-        session.flush()
-        return run.run_id
+        return training_runs.request_run(
+            session, days=days, now=now, requested_by=requested_by, seed=seed
+        ).run_id
+
+
+def next_waiting(engine: Engine, *, now: datetime) -> int | None:
+    """Give the run to begin next: none while somebody trains. Dead runs are queued once more."""
+    with transaction(engine) as session:
+        if not training_runs.lock_training(session, wait=False):
+            return None
+        training_runs.take_over_dead(session, now=now)
+        return training_runs.read_next_queued(session)
 
 
 def carry_out(
     engine: Engine,
     run_id: int,
     *,
+    limits: Limits,
     clock: Callable[[], datetime],
-    seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    reasons: Reasons | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train for a requested run and record how it went; give its status, reason and version.
 
-    One training runs at a time; runs whose process died are marked as failed. A run that is
-    finished is not run again.
+    One training runs at a time: others wait here. A run that is finished is not run again.
+    `reasons` says what errors mean that come from outside, such as a time limit. `progress` is
+    called with a stage and a percentage.
     """
     with transaction(engine) as guard:
-        lock_job(guard, "train", wait=True)
-        days = _begin(engine, run_id, now=clock())
-        if days is None:
-            return {"run_id": run_id, "status": "finished before"}
-
-        def stage(name: str) -> None:
-            _note_stage(engine, run_id, name)
-            if progress is not None:
-                progress(name)
-
-        try:
-            result = _train(engine, days, now=clock(), seed=seed, stage=stage)
-            version = _keep(engine, run_id, result, now=clock())
-        except Exception as error:
-            _finish(engine, run_id, "failed", f"{type(error).__name__}: {error}"[:500], {}, clock())
-            raise
-        _finish(engine, run_id, result.status, result.reason, _figures(result), clock())
-    log.info("training_done", run_id=run_id, status=result.status, version=version)
-    return {"run_id": run_id, "status": result.status, "reason": result.reason, "version": version}
-
-
-def read_frames(
-    engine: Engine, *, since: datetime, until: datetime
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read interactions and catalogue as frames, in the columns that `ml` names."""
-    import pandas as pd
-
-    with engine.connect() as connection:
-        interactions = pd.read_sql_query(
-            INTERACTIONS, connection, params=interaction_bounds(since, until)
-        )
-        catalogue = pd.read_sql_query(CATALOGUE_ROWS, connection)
-    interactions["weight"] = interactions["weight"].astype(float)
-    interactions["occurred_at"] = pd.to_datetime(interactions["occurred_at"], utc=True)
-    return interactions, catalogue
-
-
-def _train(
-    engine: Engine, days: int, *, now: datetime, seed: int, stage: Callable[[str], None]
-) -> TrainingResult:
-    # The training worker needs these; the others would pay 150 MB for them.
-    from ml.dataset import build_interactions
-    from ml.train import train
-
-    stage("read")
-    interactions, catalogue = read_frames(engine, since=now - timedelta(days=days), until=now)
-    with transaction(engine) as session:
-        champion = read_champion(session)
-    return train(
-        build_interactions(interactions),
-        catalogue,
-        now=now,
-        seed=seed,
-        champion_recipe=None if champion is None else champion.manifest.get("recipe"),
-        champion_parts=None if champion is None else champion.manifest.get("parts"),
-        progress=stage,
-    )
-
-
-def _begin(engine: Engine, run_id: int, *, now: datetime) -> int | None:
-    with transaction(engine) as session:
-        session.execute(
-            update(TrainingRun)
-            .where(TrainingRun.status == "running", TrainingRun.run_id != run_id)
-            .values(status="failed", reason="the training process died", finished_at=now)
-        )
-        run = session.get_one(TrainingRun, run_id)
-        if run.finished_at is not None:
-            return None
-        run.status, run.started_at = "running", now
-        return run.days
-
-
-def _note_stage(engine: Engine, run_id: int, name: str) -> None:
-    with transaction(engine) as session:
-        session.get_one(TrainingRun, run_id).stage = name
-
-
-def _keep(engine: Engine, run_id: int, result: TrainingResult, *, now: datetime) -> int | None:
-    if result.artefact is None:
-        return None
-    with transaction(engine) as session:
-        artefact = ModelArtefact(
-            run_id=run_id,
-            created_at=now,
-            served_from=now if result.status == "promoted" else None,
-            sha256=result.manifest["sha256"],
-            size_bytes=len(result.artefact),
-            manifest=jsonable(result.manifest),
-            content=result.artefact,
-        )
-        session.add(artefact)
-        session.flush()
-        champion = read_champion(session)
-        newest = select(ModelArtefact.version).order_by(ModelArtefact.version.desc())
-        session.execute(
-            delete(ModelArtefact).where(
-                ModelArtefact.version.not_in(newest.limit(VERSIONS_KEPT)),
-                ModelArtefact.version != (champion.version if champion else 0),
+        training_runs.lock_training(guard, wait=True)
+        with transaction(engine) as session:
+            run = training_runs.begin_run(
+                session, run_id, budget=asdict(limits.budget), now=clock()
             )
-        )
-        return artefact.version
+        if run is None:
+            return {"run_id": run_id, "status": "finished before"}
+        work = Attempt(engine, run, limits, clock, progress)
+        try:
+            with heartbeat(work.beat):
+                outcome = work.carry_out()
+        except RunTakenOverError:
+            log.warning("training_taken_over", run_id=run_id, attempt=run.attempts)
+            return {"run_id": run_id, "status": "taken over", "reason": "", "version": None}
+        except (Exception, KeyboardInterrupt) as error:
+            work.fail(_reason_of(error, reasons or {}))
+            raise
+    log.info("training_done", run_id=run_id, status=outcome["status"], version=outcome["version"])
+    return outcome
 
 
-def _finish(
-    engine: Engine, run_id: int, status: str, reason: str, figures: dict[str, Any], now: datetime
-) -> None:
-    with transaction(engine) as session:
-        run = session.get_one(TrainingRun, run_id)
-        run.status, run.reason, run.finished_at, run.stage = status, reason, now, None
-        run.figures = jsonable(figures)
-
-
-def _figures(result: TrainingResult) -> dict[str, Any]:
-    figures = asdict(result)
-    for name in ("artefact", "manifest", "status", "reason"):
-        figures.pop(name)
-    return figures
-
-
-def jsonable(value: Any) -> Any:
-    """Make figures storable as JSON: numpy numbers become plain ones, NaN becomes null."""
-    if isinstance(value, dict):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _reason_of(error: BaseException, reasons: Reasons) -> str:
+    for kind, meaning in reasons.items():
+        if isinstance(error, kind):
+            return meaning
+    return f"{type(error).__name__}: {error}"[:500]

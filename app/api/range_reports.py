@@ -12,6 +12,7 @@ from app.errors import Problem
 from app.period import PeriodQuery, read_period
 from app.schemas.range_reports import (
     EffectivenessAnswer,
+    EffectivenessQuery,
     ExcludedAnswer,
     LimitedQuery,
     OverTimeAnswer,
@@ -24,6 +25,7 @@ from app.schemas.range_reports import (
 )
 from app.state import state
 from app.traffic import ReportQuery, read_report
+from models.daily_recommendations import PLACE
 from models.reports.days import Days, read_days
 from models.reports.excluded import read_excluded
 from models.reports.over_time import read_over_time
@@ -108,18 +110,30 @@ def popular_products(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/recommendations/")
 @blueprint.doc(summary="Recommendations shown, clicked and purchased")
 @require_scope("read")
-@blueprint.arguments(ReportQuery, location="query")
+@blueprint.arguments(EffectivenessQuery, location="query")
 @blueprint.response(200, EffectivenessAnswer)
 def recommendations(query: dict[str, Any]) -> dict[str, Any]:
-    """Say how well recommendations work, by placement, by position and by both."""
+    """Say how well recommendations work, by placement, position, rung and model version.
+
+    Clicks and purchases are those of the lists shown on the days, whenever they came.
+    """
     first, last, traffic = read_report(query)
-    found = read_recommendations(current_session(), first, last, zone=_zone(), traffic=traffic)
+    found = read_recommendations(
+        current_session(),
+        first,
+        last,
+        zone=_zone(),
+        group_by=query["group_by"],
+        traffic=traffic,
+    )
     return {
         **_range(found.days),
+        "source": found.source,
         "total": found.total,
-        "placements": found.placements,
-        "positions": found.positions,
-        "places": found.places,
+        **{f"by_{side}": found.by(side) for side in PLACE},
+        "by_place": found.by("placement", "position"),
+        "group_by": found.group_by,
+        "groups": found.by(*found.group_by) if found.group_by else [],
     }
 
 

@@ -44,3 +44,4 @@ KEYS: dict[str, Any] = {
     },
     "admin token": {"value": {"kind": "admin", "name": "dashboard", "scopes": ["read"]}},
 }
+WISHES = {"requests": [{"user_id": "ann", "n": 5}, {"product_id": "lamp"}, {"n": 3}]}

@@ -108,6 +108,8 @@ GLOSSARY = {
     "by_placement": "a row for each placement",
     "by_position": "a row for each position",
     "by_place": "a row for each position of each placement",
+    "by_rung": "a row for each rung of the ladder",
+    "by_model_version": "a row for each version of the model",
     "property": "the property or column that was counted",
     "interval": "hour or day",
     "timezone": "the reporting time zone (REPORT_TIMEZONE)",
@@ -196,7 +198,8 @@ GLOSSARY = {
     "last_run": "the last training, whatever came of it",
     "model_version": "the version of the model that made the list; null: no model yet",
     "recommendations": "the list, best first",
-    "rung": "where it comes from: the model, or what stands in for it",
+    "rung": "where it comes from: person, session, again, behaviour, content and popular are the "
+    "model; category, trending, best_rated and newest stand in for it",
     "method": "how to find them",
     "links": "where to go on",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 from app.schemas.figures import SOURCES, Money, Rate, from_field
 from app.schemas.lists import MAX_PAGE
 from app.schemas.reports import ReasonCounts, SessionFigures
 from app.traffic import ReportQuery
 from intake.contract import MAX_ID, MAX_NAME
+from models.daily_recommendations import PLACE
 
 
 class LimitedQuery(ReportQuery):
@@ -147,27 +148,72 @@ class ShareAnswer(Schema):
     high = Rate()
 
 
+class Sides(fields.String):
+    """Sides of a recommendation, with commas between them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        names = super()._deserialize(value, attr, data, **kwargs).split(",")
+        for name in names:
+            if name not in PLACE:
+                raise ValidationError(f"Must be of {', '.join(PLACE)}, got {name[:MAX_NAME]!r}.")
+        return names
+
+
+class EffectivenessQuery(ReportQuery):
+    """Which days, and what to group them by."""
+
+    group_by = Sides(
+        load_default=[],
+        metadata={
+            "description": f"one or more of {', '.join(PLACE)}, with commas between them; "
+            "`groups` has a row for each combination",
+            "example": "model_version,rung",
+        },
+    )
+
+
 class PlaceAnswer(Schema):
-    """Counts and rates of one placement, position, or both."""
+    """Figures of one group of recommended products."""
 
     placement = fields.String(allow_none=True, metadata={"description": "null: all of them"})
     position = fields.Integer(
         allow_none=True, metadata={"description": "0: not said; null: all of them"}
     )
-    shown = fields.Integer()
-    clicked = fields.Integer()
-    purchased = fields.Integer()
-    click_through_rate = fields.Nested(ShareAnswer)
-    purchase_rate = fields.Nested(ShareAnswer)
+    rung = fields.String(
+        allow_none=True,
+        metadata={"description": "unknown: the list has no id of ours; null: all of them"},
+    )
+    model_version = fields.Integer(
+        allow_none=True, metadata={"description": "0: without a model; null: all of them"}
+    )
+    lists = fields.Integer(
+        allow_none=True,
+        metadata={"description": "lists with an id; null by position or rung: a list has several"},
+    )
+    shown = fields.Integer(metadata={"description": "products shown, once a list"})
+    clicked = fields.Integer(metadata={"description": "those clicked within 30 minutes"})
+    purchased = fields.Integer(
+        metadata={"description": "order lines within 7 days of the last such click"}
+    )
+    converted = fields.Integer(metadata={"description": "products shown that led to any of them"})
+    revenue = Money(metadata={"description": "the value of the order lines"})
+    click_through_rate = fields.Nested(ShareAnswer, metadata={"description": "clicked of shown"})
+    purchase_rate = fields.Nested(ShareAnswer, metadata={"description": "converted of shown"})
 
 
 class EffectivenessAnswer(RangeAnswer):
-    """How well recommendations work."""
+    """How well recommendations work. Clicks and purchases count on the day of the list."""
 
     total = fields.Nested(PlaceAnswer)
-    by_placement = fields.List(fields.Nested(PlaceAnswer), attribute="placements")
-    by_position = fields.List(fields.Nested(PlaceAnswer), attribute="positions")
-    by_place = fields.List(fields.Nested(PlaceAnswer), attribute="places")
+    by_placement = fields.List(fields.Nested(PlaceAnswer))
+    by_position = fields.List(fields.Nested(PlaceAnswer))
+    by_rung = fields.List(fields.Nested(PlaceAnswer))
+    by_model_version = fields.List(fields.Nested(PlaceAnswer))
+    by_place = fields.List(
+        fields.Nested(PlaceAnswer), metadata={"description": "by placement and position"}
+    )
+    group_by = fields.List(fields.String())
+    groups = fields.List(fields.Nested(PlaceAnswer), metadata={"description": "by `group_by`"})
 
 
 class DaySessions(SessionFigures):

@@ -103,6 +103,7 @@ def as_json_answer(story: Story) -> dict[str, Any]:
             "metrics": figures.get("metrics") or manifest.get("metrics"),
             "baselines": figures.get("baselines"),
             "intervals": figures.get("intervals"),
+            "parts": figures.get("parts"),
         },
         "notes": story.dataset.notes,
         "ok": story.agrees,

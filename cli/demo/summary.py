@@ -1,4 +1,4 @@
-"""What the demo tells in the end: counts, days, products, neighbours, one customer's list."""
+"""What the demo tells in the end: counts, days, products, the model, and lists of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Engine, text
 
 from cli.check import print_invariants
 from cli.demo.expected import Expected
+from cli.demo.lists import print_lists
 from cli.demo.load import Sent, Shop
+from cli.evaluation import print_overview, reason_beyond_lists
 from cli.run import curl_line
 from cli.stack import Stack
 from datasets import Dataset
@@ -82,8 +83,8 @@ def print_story(console: Console, story: Story) -> None:
     _print_days(console, story, facts["days"])
     _print_top(console, facts["top"])
     _print_model(console, story)
-    _print_neighbours(console, story, facts["examples"])
-    _print_customer(console, story, facts["customer"])
+    with transaction(story.engine) as session:
+        print_lists(console, story.shop, session, story.model.get("decision") or {})
     _print_urls(console, story)
 
 
@@ -160,45 +161,9 @@ def _print_top(console: Console, top: list[Any]) -> None:
 def _print_model(console: Console, story: Story) -> None:
     run = story.model.get("last_run") or {}
     figures = run.get("figures") or {}
-    console.print(f"\n[bold]Model[/] {run.get('status')}: {run.get('reason')}")
-    if not figures.get("metrics"):
-        return
-    rows = {"this model": figures["metrics"], **figures["baselines"]}
-    parts = [
-        f"{name.replace('_', ' ')} {metrics['ndcg_at_10']:.4f}"
-        for name, metrics in rows.items()
-        if metrics.get("ndcg_at_10") is not None
-    ]
-    console.print(
-        f"  NDCG@10 over {figures['num_people_tested']:,} people, days it had not seen: "
-        + ", ".join(parts)
-    )
-
-
-def _print_neighbours(console: Console, story: Story, examples: list[tuple[str, str]]) -> None:
-    for product_id, name in examples:
-        answer = story.shop.get(f"/api/recommendations/product/{product_id}?n=4")
-        _print_list(console, f"Like [bold]{name}[/]", answer["recommendations"])
-
-
-def _print_customer(console: Console, story: Story, customer: str | None) -> None:
-    if customer is None:
-        return
-    answer = story.shop.get(f"/api/recommendations/user/{customer}?n=5")
-    _print_list(console, f"For customer [bold]{customer}[/]", answer["recommendations"])
-
-
-def _print_list(console: Console, title: str, items: list[dict[str, Any]]) -> None:
-    console.print(f"\n{title}")
-    if not items:
-        console.print("  [dim]nothing else to show yet[/]")
-        return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(min_width=34, max_width=40, no_wrap=True)
-    table.add_column(style="dim", no_wrap=True)
-    for item in items:
-        table.add_row(Text(f"  {item['name'] or item['product_id']}"), Text(item["reason"]))
-    console.print(table)
+    rest = reason_beyond_lists(figures, run.get("reason"))
+    console.print(f"\n[bold]Model[/] {run.get('status')}. {rest}".rstrip(), highlight=False)
+    print_overview(console, figures)
 
 
 def _print_urls(console: Console, story: Story) -> None:
@@ -227,21 +192,7 @@ def _read_facts(story: Story) -> dict[str, Any]:
                 "ORDER BY total_revenue DESC, total_views + total_clicks DESC, product_id LIMIT 8"
             )
         ).all()
-        examples = session.execute(
-            text(
-                "SELECT product_id, name FROM product_metrics JOIN products USING (product_id) "
-                "ORDER BY total_sales + total_views + total_clicks DESC, product_id LIMIT 3"
-            )
-        ).all()
-        customer = session.scalar(
-            text(
-                "SELECT user_id FROM events WHERE user_id IS NOT NULL AND product_id IS NOT NULL "
-                "GROUP BY user_id ORDER BY abs(count(*) - 20), user_id LIMIT 1"
-            )
-        )
     return {
         "days": [(row.day, row.events) for row in days],
         "top": top,
-        "examples": [(row.product_id, row.name or row.product_id) for row in examples],
-        "customer": customer,
     }

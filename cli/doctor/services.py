@@ -10,12 +10,15 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import inbox
+from app.artefact_check import find_fault
 from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from models.database import make_engine, transaction
 from models.hourly_aggregates import read_days_of_other_zones
 from models.job_runs import JobRun, read_last_done
 from models.migrate import newest_revision, read_revision
+from models.model_artefacts import read_champion
 from models.suppressions import Salts, has_suppressions, uses_another_key
+from models.training_runs import FAILED, read_last_run
 
 TIMEOUT_S = 5.0
 LATE_AFTER = timedelta(minutes=30)
@@ -37,6 +40,7 @@ def check_database(patient: Patient) -> Iterator[Finding]:
         yield _look_at_drift(engine)
         yield _look_at_beat(engine, running=patient.running is not None)
         yield _look_at_counters(engine)
+        yield _look_at_model(engine)
         yield _look_at_zone(engine, zone=patient.settings.report_timezone)
         yield _look_at_secret(engine, secret_key=patient.settings.secret_key)
     except SQLAlchemyError as error:
@@ -137,6 +141,29 @@ def _look_at_counters(engine: Engine) -> Finding:
             "counters", ERROR, found, "Run ./millrace rebuild-metrics and report the drift it tells"
         )
     return Finding("counters", OK, found)
+
+
+def _look_at_model(engine: Engine) -> Finding:
+    with transaction(engine) as session:
+        champion = read_champion(session)
+        fault = find_fault(champion) if champion else None
+        last = read_last_run(session)
+    if champion and fault:
+        return Finding(
+            "model",
+            ERROR,
+            f"version {champion.version} is promoted and cannot be served: {fault}",
+            "Run ./millrace retrain, or ./millrace models rollback",
+        )
+    found = f"version {champion.version} is served" if champion else "no model is served yet"
+    if last is not None and last.status == FAILED:
+        return Finding(
+            "model",
+            WARNING,
+            f"{found}; the last training failed: {last.reason}",
+            "Look into log/trainer.log and run ./millrace retrain",
+        )
+    return Finding("model", OK, found)
 
 
 def _look_at_zone(engine: Engine, *, zone: str) -> Finding:

@@ -1,89 +1,143 @@
-"""How well recommendations work: shown, clicked and purchased, by placement and position."""
+"""How well recommendations work: what was shown, clicked and bought, by any of their sides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models.daily_recommendations import count_recommendations_sql
+from models.daily_recommendations import PLACE, count_shown_sql
 from models.rates import Rate, proportion
-from models.reports.days import Days, read_days
+from models.recommendation_credit import COUNTS, hash_joins
+from models.reports.credit_days import read_credit_days
+from models.reports.days import Days, From, read_days
 from models.traffic import COUNTED, Traffic
 
-_COLUMNS = "placement, position, shown, clicked, purchased"
-#: Rows of an answer; names of placements come from outside.
+#: Rows of a grouping; names of placements come from outside.
 MAX_PLACES = 1000
+#: What every answer is grouped by, beside what is asked for.
+_GROUPINGS = ((), *((side,) for side in PLACE), ("placement", "position"))
+_FIGURES = ("lists", "shown", *COUNTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The counts of one placement and position; None stands for all of them."""
+    """The figures of one group; a side that is None stands for all of its values.
 
-    placement: str | None
-    position: int | None
-    shown: int
-    clicked: int
-    purchased: int
+    `lists` is None where a list may lie in several groups.
+    """
+
+    placement: str | None = None
+    position: int | None = None
+    rung: str | None = None
+    model_version: int | None = None
+    lists: int | None = 0
+    shown: int = 0
+    clicked: int = 0
+    purchased: int = 0
+    converted: int = 0
+    revenue: Decimal = Decimal(0)
 
     @property
     def click_through_rate(self) -> Rate:
-        """Give the clicks per product shown."""
+        """Give the products clicked per product shown."""
         return proportion(self.clicked, self.shown, prior=0)
 
     @property
     def purchase_rate(self) -> Rate:
-        """Give the purchases per product shown."""
-        return proportion(self.purchased, self.shown, prior=0)
+        """Give the products that led to a purchase per product shown."""
+        return proportion(self.converted, self.shown, prior=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Effectiveness:
-    """All places of recommendations, and their sums."""
+    """The figures of all recommendations, and of their groups by grouping."""
 
     days: Days
-    total: Place
-    placements: list[Place]
-    positions: list[Place]
-    places: list[Place]
+    source: From
+    group_by: tuple[str, ...]
+    groups: dict[tuple[str, ...], list[Place]]
+
+    @property
+    def total(self) -> Place:
+        """Give the figures of all of them."""
+        return self.groups[()][0]
+
+    def by(self, *sides: str) -> list[Place]:
+        """Give the groups of some sides that were asked for."""
+        return self.groups[in_order(sides)]
 
 
 def read_recommendations(
-    session: Session, first: date, last: date, *, zone: str, traffic: Traffic = COUNTED
+    session: Session,
+    first: date,
+    last: date,
+    *,
+    zone: str,
+    group_by: Sequence[str] = (),
+    traffic: Traffic = COUNTED,
 ) -> Effectiveness:
-    """Sum the days first to last, by placement, by position and by both."""
+    """Sum the days first to last: in all, by each side, by place, and by the sides of `group_by`.
+
+    Most shown groups come first; positions and versions by their number.
+    """
     days = read_days(session, first, last, zone=zone, traffic=traffic)
-    rows = days.rows_sql("daily_recommendations", _COLUMNS, count_recommendations_sql)
-    found = session.execute(
-        text(
-            "SELECT placement, position, sum(shown)::bigint AS shown, "
-            "sum(clicked)::bigint AS clicked, sum(purchased)::bigint AS purchased, "
-            "grouping(placement, position) AS level "
-            f"FROM {rows} GROUP BY CUBE (placement, position) "
-            "ORDER BY level, shown DESC, placement, position"
-        ),
-        days.parameters(),
-    ).all()
-    return Effectiveness(
-        days,
-        total=next(_places(found, 3), Place(None, None, 0, 0, 0)),
-        placements=list(_places(found, 1))[:MAX_PLACES],
-        positions=sorted(_places(found, 2), key=lambda place: place.position or 0),
-        places=list(_places(found, 0))[:MAX_PLACES],
+    credit = read_credit_days(session, days)
+    place = ", ".join(PLACE)
+    shown = days.rows_sql("daily_recommendations", f"{place}, lists, shown", count_shown_sql)
+    asked = in_order(group_by)
+    groupings = {*_GROUPINGS, asked}
+    sums = ", ".join(f"sum({name}) AS {name}" for name in _FIGURES)
+    sides = ", ".join(f"grouping({side}) = 0 AS by_{side}" for side in PLACE)
+    with hash_joins(session):
+        found = session.execute(
+            text(
+                f"""
+SELECT {place}, {sums}, {sides}
+FROM (
+    SELECT {place}, lists, shown, 0 AS clicked, 0 AS purchased, 0 AS converted, 0 AS revenue
+    FROM {shown}
+    UNION ALL SELECT {place}, 0, 0, {", ".join(COUNTS)} FROM {credit.rows_sql(place)}
+) AS figure
+GROUP BY GROUPING SETS ({", ".join(f"({', '.join(sides)})" for sides in sorted(groupings))})
+ORDER BY shown DESC, {place}"""
+            ),
+            {**days.parameters(), **credit.parameters()},
+        ).all()
+    groups = {by: _pick(found, by) for by in groupings}
+    return Effectiveness(days, credit.source, asked, groups)
+
+
+def in_order(sides: Iterable[str]) -> tuple[str, ...]:
+    """Give sides in the order of PLACE, each once."""
+    wanted = set(sides)
+    return tuple(side for side in PLACE if side in wanted)
+
+
+def _pick(rows: Iterable[Any], by: tuple[str, ...]) -> list[Place]:
+    chosen = [
+        _place(row, by)
+        for row in rows
+        if all(getattr(row, f"by_{side}") == (side in by) for side in PLACE)
+    ][:MAX_PLACES]
+    if len(by) == 1 and by[0] in ("position", "model_version"):
+        chosen.sort(key=lambda place: getattr(place, by[0]))
+    return chosen or ([] if by else [Place()])
+
+
+def _place(row: Any, by: tuple[str, ...]) -> Place:
+    sides = {side: getattr(row, side) for side in by}
+    return Place(
+        **sides,
+        lists=None if {"position", "rung"}.intersection(by) else int(row.lists or 0),
+        shown=int(row.shown or 0),
+        clicked=int(row.clicked or 0),
+        purchased=int(row.purchased or 0),
+        converted=int(row.converted or 0),
+        revenue=row.revenue or Decimal(0),
     )
-
-
-def _places(rows: Iterable[Any], level: int) -> Iterator[Place]:
-    for row in rows:
-        if row.level == level:
-            yield Place(
-                row.placement,
-                row.position,
-                row.shown or 0,
-                row.clicked or 0,
-                row.purchased or 0,
-            )

@@ -69,6 +69,7 @@ def everything(engine: Engine) -> tuple[Any, ...]:
                 "* FROM daily_values",
                 "* FROM daily_sessions",
                 "* FROM daily_recommendations",
+                "* FROM daily_recommendation_credit",
             )
         )
 

@@ -21,9 +21,10 @@ from models.daily_excluded import MAX_REASONS, REST, DailyExcluded
 from models.database import transaction
 from models.erasures import request_erasure
 from models.event_list import EventFilter
+from models.histories import read_histories
 from models.holdings import count_held, stream_held
 from models.identities import IdentityLink
-from models.interactions import INTERACTIONS, interaction_bounds, read_history
+from models.interactions import INTERACTIONS, interaction_bounds
 from models.invariants import check_invariants
 from models.person import Person
 from models.product_metrics import ProductMetrics
@@ -46,6 +47,7 @@ PROPERTIES = ("service_id", "device_type")
 FIGURES = (
     "daily_totals", "daily_aggregates", "hourly_aggregates", "daily_product_metrics",
     "weekly_product_metrics", "daily_values", "daily_sessions", "daily_recommendations",
+    "daily_recommendation_credit",
     "product_metrics", "purged_product_metrics", "identities",
 )  # fmt: skip
 LEFT_OUT = ("computed_at", "sealed_at", "linked_at", "users_sketch", "anonymous_sketch")
@@ -93,7 +95,7 @@ def figures(engine: Engine, zone: str) -> dict[str, Any]:
             found[name] = sorted(map(repr, session.execute(query)))
         bounds = interaction_bounds(NOW - timedelta(days=90), NOW)
         found["interactions"] = session.execute(INTERACTIONS, bounds).all()
-        found["history"] = read_history(session, "user_id", "u1", since=NOW - timedelta(days=90))
+        found["history"] = read_histories(session.connection(), {0: Person("u1")}, now=NOW)
         found["active"] = read_active(session, TODAY, zone=zone, method="sketch")
         day = read_day(session, TODAY, zone=zone)
         found["day"] = (day.events, day.unique_users, day.types, day.products)

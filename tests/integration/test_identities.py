@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from models.daily_aggregates import DailyTotal
 from models.database import transaction
 from models.dirty_days import read_dirty_days
+from models.histories import read_histories
 from models.identities import DirtyIdentity, IdentityLink, mark_relinked_days
-from models.interactions import read_history
 from models.invariants import check_invariants
+from models.person import Person
 from tasks.aggregate import aggregate_dirty
 from tests.builders import DAY_MS, NOW, NOW_MS, TODAY, body, store_events
 
@@ -226,6 +227,7 @@ def test_a_user_is_shown_what_fits_what_they_did_before_they_logged_in(
         {"event_type": "product_view", "product_id": "after", "user_id": "u1"},
     )
 
-    lines = read_history(session, "user_id", "u1", since=NOW.replace(day=1))
+    person = Person("u1").with_linked(session)
+    lines = read_histories(session.connection(), {0: person}, now=NOW)[0]
 
     assert {line.product_id for line in lines} == {"before", "after"}

@@ -27,7 +27,7 @@ from tests.builders import NOW, body, count_events
 from tests.integration.test_door import URL, VIEW, check_problem
 
 AppWith = Callable[..., FlaskClient]
-READ = "/api/recommendations/popular"
+READ = "/api/model/info"
 
 
 @pytest.fixture

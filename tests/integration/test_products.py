@@ -309,7 +309,7 @@ def test_no_body_breaks_the_door(
         "metrics2",
         "a?b#c",
         "x.y",
-        "training_data",
+        "training-data",
         "__proto__",
     ],
 )

@@ -47,7 +47,11 @@ def rungs(answer: Any) -> list[str]:
 def test_without_any_product_the_list_is_empty_and_no_error(client: FlaskClient) -> None:
     answer = client.get(f"{URL}/popular")
 
-    assert body(answer) == {"model_version": None, "recommendations": []}
+    assert body(answer) == {
+        "model_version": None,
+        "recommendation_id": None,
+        "recommendations": [],
+    }
 
 
 def test_before_the_first_event_the_newest_products_are_shown(

@@ -119,7 +119,8 @@ def bodies_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, An
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if method != "parameters" and "requestBody" in operation:
-                yield path, method, operation["security"], operation["requestBody"]["content"]
+                security = operation.get("security", [{}])
+                yield path, method, security, operation["requestBody"]["content"]
 
 
 def examples_of(about: dict[str, Any]) -> list[Any]:

@@ -61,6 +61,7 @@ CARRIERS = {
     "KeyRefused": 0,
     "Rejected": 0,
     "SinkUnavailable": 0,
+    "SwitchRefused": 0,
 }
 
 

@@ -131,3 +131,24 @@ def test_decay_lies_between_zero_and_one_and_halves_each_half_life(age_days, hal
 def test_a_half_life_of_nothing_is_refused():
     with pytest.raises(ValueError, match="half_life_days must be > 0"):
         decay(np.zeros(1), 0)
+
+
+def test_purchases_and_visits_are_kept_where_the_frame_has_them(noon):
+    frame = pd.DataFrame(
+        {
+            "user_id": ["u1", "u1", "u2", "u2"],
+            "product_id": ["a", "b", "a", "b"],
+            "weight": 1.0,
+            "occurred_at": pd.Timestamp(noon),
+            "bought": [True, False, None, True],
+            "session_id": ["s2", "s1", None, ""],
+        }
+    )
+
+    full, bare = build_interactions(frame), build_interactions(frame.iloc[:, :4])
+
+    assert full.bought.tolist() == [True, False, False, True]
+    assert full.visit.tolist() == [1, 0, -1, -1]
+    assert full.take(full.bought).visit.tolist() == [1, -1]
+    assert not bare.bought.any()
+    assert (bare.visit == -1).all()

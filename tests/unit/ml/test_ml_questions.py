@@ -1,109 +1,117 @@
+"""Which lists are judged for which shop, and by what."""
+
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ml.dataset import DAY_S, build_interactions
-from ml.protocol import explain
-from ml.questions import products_given, split_by_first_product
+from ml.parts import AGAIN, NEW, SESSION, SIMILAR
+from ml.questions import FEWEST_ASKED, FEWEST_BUYERS, choose_questions, have_order
 
-START = pd.Timestamp("2026-01-01", tz="UTC")
-CUT_DAY = 5
-CUT = START.timestamp() + CUT_DAY * DAY_S
+END = pd.Timestamp("2026-03-01", tz="UTC")
 
-MEETINGS = st.lists(
-    st.tuples(
-        st.integers(0, 5), st.integers(0, 4), st.integers(0, 9), st.sampled_from([1.0, 1.0, -1.0])
-    ),
-    min_size=1,
-    max_size=60,
+
+def build(rows):
+    """Build interactions from (user, product, days before the end[, bought])."""
+    full = [(*row, False)[:4] for row in rows]
+    frame = pd.DataFrame(full, columns=["user_id", "product_id", "days", "bought"])
+    age = pd.to_timedelta(frame.pop("days").astype(float), unit="D")
+    return build_interactions(frame.assign(weight=1.0, occurred_at=END - age))
+
+
+def shop(*, people=60, visits=6, again=0.0, in_order=True, bought=None, seed=0):
+    """Return visits of three products over 30 days, of which a share was met in the one before."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        before = []
+        for visit in range(visits):
+            begun = 30.0 * (visits - visit - random.random()) / visits
+            products = random.choice(200, 3, replace=False).tolist()
+            if before and random.random() < again:
+                products = before
+            rows += [
+                (f"u{person}", f"p{product}", begun - step / 1440 * in_order,
+                 bought is not None and random.random() < bought)
+                for step, product in enumerate(products)
+            ]  # fmt: skip
+            before = products
+    return build(rows)
+
+
+@pytest.mark.parametrize(
+    ("data", "asked"),
+    [
+        (shop(), [NEW, SESSION, SIMILAR]),
+        (shop(people=120, again=0.5), [NEW, AGAIN, SESSION, SIMILAR]),
+        (shop(in_order=False), [NEW, SIMILAR]),
+        (shop(people=120, again=0.5, in_order=False), [NEW, AGAIN, SIMILAR]),
+        (shop(visits=1, people=400), [SESSION, SIMILAR]),
+    ],
+    ids=["people who return", "people who buy again", "orders", "orders bought again",
+         "people met once"],
+)  # fmt: skip
+def test_a_shop_is_asked_what_it_can_answer(data, asked):
+    questions = choose_questions(data, window_s=6 * DAY_S, seed=0)
+
+    assert [question.name for question in questions] == asked
+
+
+def test_lists_with_few_questions_are_judged_only_where_there_are_no_others():
+    few, many = shop(people=8), shop(visits=1, people=400)
+
+    for question in choose_questions(many, window_s=6 * DAY_S, seed=0):
+        assert len(question.test.people) >= FEWEST_ASKED
+    asked = choose_questions(few, window_s=1 * DAY_S, seed=0)
+    assert 0 < max(len(question.test.people) for question in asked) < FEWEST_ASKED
+
+
+def test_every_question_is_asked_after_what_is_learned_from_and_so_is_what_tunes():
+    data = shop(again=0.6)
+    cut = data.time.max() - 6 * DAY_S
+
+    for question in choose_questions(data, window_s=6 * DAY_S, seed=0):
+        validation = question.validation()
+        assert question.test.cut == cut
+        assert question.test.train.time.max() < cut
+        assert (validation.cut, validation.end) == (cut - 6 * DAY_S, cut)
+        assert validation.train.time.max() < validation.cut
+
+
+@pytest.mark.parametrize(
+    ("people", "bought", "goal"),
+    [
+        (FEWEST_BUYERS + 150, 0.7, "purchases"),
+        (FEWEST_BUYERS // 2, 0.7, "products"),
+        (FEWEST_BUYERS + 150, None, "products"),
+        (FEWEST_BUYERS + 150, 1.0, "products"),
+    ],
+    ids=["enough buyers", "few buyers", "no purchases", "nothing but purchases"],
 )
-
-
-def build(meetings):
-    """Build interactions from (user, product, day[, weight]), in the order of the rows."""
-    full = [(*meeting, 1.0)[:4] for meeting in meetings]
-    rows = pd.DataFrame(full, columns=["user_id", "product_id", "day", "weight"])
-    times = START + pd.to_timedelta(rows.pop("day"), unit="D")
-    return build_interactions(rows.assign(occurred_at=times))
-
-
-def read(data, split):
-    """Say who is given what, and asked for what."""
-    return {
-        int(data.user_ids[user]): (
-            int(data.product_ids[product]),
-            {int(data.product_ids[at]) for at in split.truth[[user]].indices},
+def test_purchases_are_asked_for_where_enough_people_bought(people, bought, goal):
+    (question,) = [
+        question
+        for question in choose_questions(
+            shop(people=people, bought=bought), window_s=6 * DAY_S, seed=0
         )
-        for user, product in zip(split.people, products_given(split, split.people), strict=True)
-    }
+        if question.name == NEW
+    ]
+
+    assert question.test.protocol == f"later {goal} of people known before"
 
 
-def ask(meetings):
-    """Say the same in a plain loop."""
-    known = {product for _, product, day, _ in meetings if day < CUT_DAY}
-    questions = {}
-    for user in {meeting[0] for meeting in meetings}:
-        story = [m for m in meetings if m[0] == user and m[2] >= CUT_DAY and m[3] > 0]
-        story.sort(key=lambda meeting: meeting[2])
-        if story:
-            _, first, begun, _ = story[0]
-            others = {product for _, product, day, _ in story if day == begun} - {first}
-            if others & known:
-                questions[user] = (first, others & known)
-    return questions
+def test_where_nothing_can_be_asked_there_are_no_questions():
+    once = build([(f"u{n}", f"p{n % 9}", n / 10) for n in range(200)])
+    one_moment = build([(f"u{n % 9}", f"p{n % 7}", 1) for n in range(99)])
+
+    assert choose_questions(once, window_s=4 * DAY_S, seed=0) == []
+    assert choose_questions(one_moment, window_s=DAY_S, seed=0) == []
 
 
-@given(meetings=MEETINGS)
-def test_the_first_product_is_given_and_the_others_are_asked_for(meetings):
-    data = build(meetings)
-
-    assert read(data, split_by_first_product(data, CUT)) == ask(meetings)
-
-
-@given(meetings=MEETINGS)
-def test_nothing_of_the_window_is_learned_from_and_the_given_product_is_not_asked_for(meetings):
-    split = split_by_first_product(build(meetings), CUT)
-
-    assert (split.train.time < CUT).all()
-    assert len(split.train) == sum(meeting[2] < CUT_DAY for meeting in meetings)
-    assert split.truth.multiply(split.seen).nnz == 0
-    assert (np.diff(split.seen.indptr)[split.people] == 1).all()
-
-
-def test_people_and_products_given_may_be_unknown_before():
-    data = build([(9, 1, 0), (9, 2, 0), (1, 7, 6), (1, 2, 6)])
-
-    assert read(data, split_by_first_product(data, CUT)) == {1: (7, {2})}
-
-
-def test_of_one_day_the_order_of_the_rows_says_what_came_first():
-    data = build([(9, 1, 0), (9, 3, 0), (1, 3, 7), (1, 1, 7)])
-
-    assert read(data, split_by_first_product(data, CUT)) == {1: (3, {1})}
-
-
-def test_what_comes_at_or_after_the_end_is_in_neither_part():
-    data = build([(9, 1, 0), (9, 2, 0), (1, 1, 6), (1, 2, 8)])
-
-    assert len(split_by_first_product(data, CUT, end=CUT + 3 * DAY_S).people) == 0
-
-
-def test_the_share_of_products_nobody_knew_is_reported():
-    data = build([(9, 1, 0), (9, 2, 0), (1, 1, 6), (1, 2, 6), (1, 7, 6)])
-
-    assert split_by_first_product(data, CUT).unknown_share == 0.5
-
-
-def test_what_is_asked_is_said_in_plain_words():
-    split = split_by_first_product(build([(9, 1, 0)]), CUT)
-
-    assert explain(split) == "judged by the other products that people met within a day"
-
-
-def test_an_impossible_window_is_refused():
-    with pytest.raises(ValueError, match="cut must be < end"):
-        split_by_first_product(build([(1, 1, 0)]), 2.0, end=1.0)
+def test_visits_have_an_order_where_most_products_follow_at_another_time():
+    assert have_order(shop())
+    assert not have_order(shop(in_order=False))
+    assert not have_order(build([("u", "a", 1), ("u", "a", 0.999), ("v", "b", 0)]))
+    assert not have_order(build([]))

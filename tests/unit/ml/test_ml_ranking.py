@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from ml.mixing import mix, popularity_share, scale_rows
 from ml.ranking import blocks, top_k
+from ml.signals import scale, weigh
 
 SCORES = arrays(
     np.float32,
@@ -34,18 +34,8 @@ def test_blocks_cover_each_row_once(rows, columns):
     assert covered == list(range(rows))
 
 
-@given(met=st.integers(0, 1000), share=st.floats(0, 1), prior=st.floats(0, 100))
-def test_popularity_lets_go_as_evidence_grows(met, share, prior):
-    now, later = popularity_share(np.array([met, met + 1]), share=share, prior=prior)
+def test_shares_are_of_the_best_and_weigh_straight_and_by_their_root():
+    shares = scale(np.array([[2.0, 0.5, 9.0, -1.0], [0.0, 0.0, 0.0, -1.0]]), np.array([[2.0], [0]]))
 
-    assert share - 1e-6 <= later <= now <= 1
-    assert popularity_share(np.array([0]), share=share, prior=prior) == 1
-
-
-def test_scores_are_scaled_by_the_best_and_mixed_by_share():
-    personal = scale_rows(np.array([[2.0, 1.0], [0.0, 0.0]]))
-
-    mixed = mix(personal, np.array([0.0, 1.0], np.float32), np.array([0.25, 1.0], np.float32))
-
-    assert personal.tolist() == [[1.0, 0.5], [0.0, 0.0]]
-    assert mixed.tolist() == [[0.75, 0.625], [0.0, 1.0]]
+    assert shares.tolist() == [[1.0, 0.25, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    assert weigh(shares[0], 2.0, -1.0).tolist() == [1.0, 0.0, 1.0, 0.0]

@@ -1,263 +1,40 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ml.artefact import unpack
-from ml.catalogue import align_catalogue
-from ml.content import ContentNeighbours
-from ml.dataset import DAY_S, build_interactions
-from ml.recipe import Recipe, RecipeError
-from ml.serving import Model
-from ml.train import train
-from ml.tune import tune
+from ml.budget import Budget
+from ml.dataset import build_interactions
+from ml.estimators.ease import estimate_memory_bytes
+from ml.parts import AGAIN, LISTS, NEW, SESSION, SIMILAR
+from ml.recipe import Choices, ListWeights, Recipe
+from ml.serving import Met, Model
+from ml.train import STAGES, most_ease_products, train
 
+ROOT = Path(__file__).parents[3]
 NOTHING = pd.DataFrame({"product_id": []})
+GIGABYTE = 1024**3
 
 
 @pytest.fixture(scope="module")
-def result(shop):
-    return train(*shop, now=pd.Timestamp("2026-03-01T12:00Z").to_pydatetime())
+def result(lively_shop):
+    return train(*lively_shop, now=pd.Timestamp("2026-03-01T12:00Z").to_pydatetime())
 
 
-def test_a_shop_with_tastes_gets_a_model_better_than_popularity(result):
-    assert result.status == "promoted"
-    assert result.reason.startswith("Lists for people pass: not worse than recent popularity")
-    assert "Similar products pass: not worse than recent popularity" in result.reason
-    assert result.metrics["ndcg_at_10"] > result.baselines["recent_popularity"]["ndcg_at_10"]
-    assert set(result.baselines) == {"popularity", "recent_popularity", "content", "behaviour"}
-    assert (result.num_products, result.num_interactions) == (41, 1500)
-    assert 0 < result.num_people_tested <= 60
-    assert 0 < result.num_questions_tested <= 60
-    assert set(result.similar_baselines) == {"recent_popularity", "content", "behaviour"}
-    assert set(result.similar_intervals) == {
-        "ndcg_at_10",
-        *(f"ndcg_at_10_minus_{name}" for name in result.similar_baselines),
-    }
-    assert set(result.seconds) == {"content", "tune", "evaluate", "refit", "pack"}
-
-
-def test_the_manifest_is_json_and_its_bytes_can_be_served(result):
-    manifest = json.loads(json.dumps(result.manifest, allow_nan=False))
-
-    model = Model(unpack(result.artefact, manifest), manifest)
-
-    assert len(model.similar("p03", 10)) == 10
-    assert len(model.popular(10)) == 10
-    assert Recipe.from_dict(manifest["recipe"]).to_dict() == manifest["recipe"]
-    assert manifest["reason"] == result.reason
-    assert manifest["parts"] == result.parts
-    assert {part: judged["status"] for part, judged in result.parts.items()} == {
-        "lists": "promoted",
-        "similar": "promoted",
-    }
-
-
-def test_the_same_data_and_seed_give_the_same_bytes(shop, result, noon):
-    again = train(*shop, now=noon)
-
-    assert again.artefact == result.artefact
-    assert again.manifest == result.manifest
-
-
-def test_the_champions_recipe_is_judged_too(shop, result, noon):
-    again = train(*shop, now=noon, champion_recipe=result.manifest["recipe"])
-
-    assert again.baselines["champion"] == again.metrics
-    assert "not more than 2 % below the champion's recipe" in again.reason
-    assert again.intervals["ndcg_at_10_minus_champion"] == (0, 0, 0)
-
-
-def test_a_champion_of_another_version_is_not_compared_and_this_is_said(shop, noon):
-    again = train(*shop, now=noon, champion_recipe={"layers": 12})
-
-    assert again.status == "promoted"
-    assert "Not compared with the champion" in again.reason
-
-
-@pytest.mark.parametrize(("served", "not_served"), [("lists", "similar"), ("similar", "lists")])
-def test_the_candidate_is_held_to_what_the_champion_serves(shop, result, noon, served, not_served):
-    recipe = result.manifest["recipe"]
-
-    again = train(
-        *shop, now=noon, champion_recipe=recipe, champion_parts={served: {"status": "promoted"}}
-    )
-
-    assert "the champion's recipe" in again.parts[served]["reason"]
-    assert "champion" not in again.parts[not_served]["reason"]
-
-
-@pytest.fixture(scope="module")
-def fickle(shop, result):
-    """The shop, but in the test window everybody has the taste of another group."""
-    data, catalogue = shop
-    after = data.time >= pd.Timestamp(result.manifest["window"]["test_from"]).timestamp()
-    product = np.where(after, (data.product + 10) % 40, data.product).astype(np.int32)
-    return replace(data, product=product), catalogue
-
-
-def test_similar_products_are_promoted_where_lists_for_people_are_not(fickle, noon):
-    result = train(*fickle, now=noon)
-
-    model = Model(unpack(result.artefact, result.manifest), result.manifest)
-    assert result.status == result.manifest["status"] == "promoted"
-    assert "Lists for people do not pass: worse than recent popularity" in result.reason
-    assert "Similar products pass" in result.reason
-    assert result.parts["lists"]["status"] == "rejected"
-    assert result.parts["lists"]["difference"] < 0 < result.parts["similar"]["difference"]
-    assert model.for_history([("p03", 1.0, 0.0)], 5) == model.popular(5)
-    assert model.similar("p03", 5)[0].rung == "behaviour"
-
-
-def test_a_champion_whose_lists_are_good_is_kept_and_one_that_serves_none_is_not(fickle, noon):
-    recipe = train(*fickle, now=noon).manifest["recipe"] | {"popularity_share": 1.0}
-    no_lists = {"lists": {"status": "rejected"}, "similar": {"status": "promoted"}}
-
-    kept = train(*fickle, now=noon, champion_recipe=recipe)
-    replaced = train(*fickle, now=noon, champion_recipe=recipe, champion_parts=no_lists)
-
-    assert (kept.status, replaced.status) == ("rejected", "promoted")
-    assert kept.reason.endswith("The champion stays, since its lists for people would be lost.")
-    assert kept.artefact == replaced.artefact
-
-
-def test_each_stage_is_told_as_it_begins(shop, noon):
-    told = []
-
-    train(*shop, now=noon, progress=told.append)
-
-    assert told == ["content", "tune", "evaluate", "refit", "pack"]
-
-
-def test_what_people_are_asked_for_can_be_said_instead_of_found_out(shop, noon):
-    windows = [
-        train(*shop, now=noon, exclude_seen=seen).manifest["window"] for seen in (False, True)
-    ]
-
-    assert [window["exclude_seen"] for window in windows] == [False, True]
-
-
-def test_what_happens_after_now_is_left_out(shop, noon):
-    past = noon - timedelta(days=20)
-
-    result = train(*shop, now=past)
-
-    assert result.num_interactions == int((shop[0].time <= past.timestamp()).sum())
-    assert result.manifest["window"]["last_interaction"] <= past.isoformat()
-
-
-def test_interactions_of_the_test_window_do_not_change_the_recipe(shop, result, noon):
-    data, catalogue = shop
-    cut = pd.Timestamp(result.manifest["window"]["test_from"]).timestamp()
-    last = data.time == data.time.max()
-    after = (data.time >= cut) & ~last
-    shuffled = data.product.copy()
-    shuffled[after] = np.random.default_rng(0).permutation(shuffled[after])
-
-    other = train(replace(data, product=shuffled), catalogue, now=noon)
-
-    assert other.manifest["recipe"] == result.manifest["recipe"]
-
-
-@pytest.mark.parametrize(
-    ("rows", "reason"),
-    [
-        ([], "0 interactions"),
-        ([("u", f"p{n % 9}", n) for n in range(99)], "1 people"),
-        ([(f"u{n % 9}", "p", n) for n in range(99)], "1 products met"),
-    ],
-)
-def test_too_little_data_is_skipped_with_a_reason(interactions_of, noon, rows, reason):
-    result = train(interactions_of(*rows), NOTHING, now=noon)
-
-    assert result.status == "skipped"
-    assert reason in result.reason
-    assert result.artefact is None
-
-
-def test_when_nobody_comes_back_training_is_skipped(interactions_of, noon):
-    data = interactions_of(*((f"u{n}", f"p{n % 9}", n / 10) for n in range(300)))
-
-    result = train(data, NOTHING, now=noon)
-
-    assert result.status == "skipped"
-    assert "no known person came back" in result.reason
-
-
-def test_garbage_is_trained_on_without_harm(shop, noon):
-    data, _ = shop
-    catalogue = pd.DataFrame(
-        {
-            "product_id": [*data.product_ids, "p00", None],
-            "name": ["сумка", "鞄", "थैला", "حقيبة", "bag", "", None] * 6,
-            "price": [None] * 42,
-            "avg_rating": [np.nan] * 42,
-        }
-    )
-    bot = pd.DataFrame(
-        {
-            "user_id": ["bot"] * 2,
-            "product_id": ["p00", "p01"],
-            "weight": [1e6, np.inf],
-            "occurred_at": [pd.Timestamp(noon)] * 2,
-        }
-    )
-    frame = pd.concat([bot, rows_of(data)], ignore_index=True)
-
-    result = train(build_interactions(frame), catalogue, now=noon)
-
-    assert result.status in ("promoted", "rejected")
-    assert result.num_interactions == len(data) + 1
-
-
-def test_of_very_many_people_some_are_drawn_for_tuning_by_the_seed(interactions_of, noon):
-    random = np.random.default_rng(3)
-    data = interactions_of(
-        *((f"u{n}", f"p{random.integers(12)}", day) for n in range(2500) for day in (9, 8, 3, 2))
-    )
-    catalogue = align_catalogue(NOTHING, data.product_ids)
-    content = ContentNeighbours().fit(catalogue)
-    cut = noon.timestamp()
-
-    recipes = [tune(data, content, cut=cut, window_s=5 * DAY_S, seed=1) for _ in range(2)]
-
-    assert recipes[0] == recipes[1]
-
-
-def test_with_few_people_the_default_recipe_is_kept(known_matrix, noon):
-    content = ContentNeighbours().fit(align_catalogue(NOTHING, known_matrix.product_ids))
-
-    recipe = tune(known_matrix, content, cut=noon.timestamp() + 1, window_s=DAY_S)
-
-    assert recipe == Recipe()
-
-
-def test_a_time_without_a_zone_is_refused(shop, noon):
-    with pytest.raises(ValueError, match="time zone"):
-        train(*shop, now=noon.replace(tzinfo=None))
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"popularity_share": 1.5}, "popularity_share must be <= 1, got 1.5"),
-        ({"behaviour_neighbours": 0}, "behaviour_neighbours must be >= 1"),
-        ({"behaviour_neighbours": 2.5}, "whole number"),
-        ({"content_weight": -1}, "content_weight must be >= 0"),
-        ({"content_weight": "1"}, "must be a number"),
-        ({"popularity_half_life_days": 0}, "must be > 0"),
-        ({"popularity_prior": float("nan")}, "finite"),
-        ({"more": 1}, "unknown or missing"),
-    ],
-)
-def test_impossible_recipes_are_refused(change, match):
-    with pytest.raises(RecipeError, match=match):
-        Recipe.from_dict(Recipe().to_dict() | change)
+def serve(result):
+    return Model(unpack(result.artefact, result.manifest), result.manifest)
 
 
 def rows_of(data):
@@ -267,5 +44,295 @@ def rows_of(data):
             "product_id": np.array(data.product_ids)[data.product],
             "weight": data.weight,
             "occurred_at": pd.to_datetime(data.time, unit="s", utc=True),
+            "bought": data.bought,
+            "session_id": [f"s{visit}" if visit >= 0 else None for visit in data.visit],
         }
     )
+
+
+def test_a_shop_with_tastes_gets_a_model_better_than_popularity(shop, noon):
+    result = train(*shop, now=noon)
+
+    assert result.status == "promoted"
+    assert result.reason.startswith("New products for people pass: not worse than recent popul")
+    assert set(result.parts) == {NEW, AGAIN, SIMILAR}
+    for part in result.parts.values():
+        popular = part["baselines"]["recent_popularity"]
+        assert part["metrics"]["ndcg_at_10"] > 2 * popular["ndcg_at_10"]
+    assert (result.num_products, result.num_interactions) == (41, 1500)
+    assert result.num_people_tested == result.parts[NEW]["asked"]
+    assert set(result.seconds) == set(STAGES)
+
+
+def test_the_manifest_is_json_and_its_bytes_can_be_served(result):
+    manifest = json.loads(json.dumps(result.manifest, allow_nan=False))
+
+    model = Model(unpack(result.artefact, manifest), manifest)
+
+    assert len(model.for_history([Met("p01", 1.0, 60.0)], 9)) == 9
+    assert len(model.popular(10)) == 10
+    assert Recipe.from_dict(manifest["recipe"]).to_dict() == manifest["recipe"]
+    assert set(manifest["recipe"]["lists"]) == set(result.parts) == set(manifest["parts"])
+    assert manifest["reason"] == result.reason
+    for part in result.parts.values():
+        assert {"ndcg_at_10", "recall_at_10", "mrr", "coverage_at_10"} < set(part["metrics"])
+        assert {"popularity", "recent_popularity", "content"} < set(part["baselines"])
+        assert set(part["intervals"]) == {
+            "ndcg_at_10",
+            *(f"ndcg_at_10_minus_{name}" for name in part["baselines"]),
+        }
+
+
+def test_equal_data_and_seed_give_equal_bytes_however_the_rows_came(lively_shop, result, noon):
+    data, catalogue = lively_shop
+    shuffled = rows_of(data).sample(frac=1, random_state=2)
+
+    again = train(build_interactions(shuffled), catalogue, now=noon)
+
+    assert again.artefact == result.artefact
+    assert again.manifest == result.manifest
+
+
+ELSEWHERE = """
+import hashlib, pickle, sys
+from ml.train import train
+shop, now = pickle.load(sys.stdin.buffer)
+print(hashlib.sha256(train(*shop, now=now).artefact).hexdigest())
+"""
+
+
+def test_another_process_gives_the_same_bytes(lively_shop, result, noon):
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": "77"},
+        input=pickle.dumps((lively_shop, noon)),
+        capture_output=True,
+        check=True,
+    )
+
+    assert done.stdout.decode().strip() == hashlib.sha256(result.artefact).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["shop", "lively_shop", "session_shop"])
+def test_what_happens_in_the_test_window_changes_no_choice_and_no_weight(name, request, noon):
+    data, catalogue = request.getfixturevalue(name)
+    honest = train(data, catalogue, now=noon)
+    cut = pd.Timestamp(honest.manifest["window"]["test_from"]).timestamp()
+    after = (data.time >= cut) & (data.time < data.time.max())
+    random = np.random.default_rng(0)
+    absurd = data.product.copy()
+    absurd[after] = random.permutation(np.where(after, data.product, 0)[after])
+    weight = np.where(after, 1e6, data.weight).astype(np.float32)
+
+    result = train(replace(data, product=absurd, weight=weight), catalogue, now=noon)
+
+    assert set(result.parts) == set(honest.parts)
+    assert json.dumps(result.manifest["recipe"]) == json.dumps(honest.manifest["recipe"])
+    assert result.metrics != honest.metrics
+
+
+def test_a_habit_that_only_the_test_window_shows_is_not_known_to_what_is_judged(session_shop, noon):
+    data, catalogue = session_shop
+    honest = train(data, catalogue, now=noon)
+    cut = pd.Timestamp(honest.manifest["window"]["test_from"]).timestamp()
+    _, at = np.unique(data.user[data.time >= cut], return_inverse=True)
+    step = pd.Series(at).groupby(at).cumcount().to_numpy()
+    habit = data.product.copy()
+    # From group to group, which nobody did before; each visit begins with another group.
+    habit[data.time >= cut] = at % 10 + 10 * ((at // 10 + step) % 4)
+
+    result = train(replace(data, product=habit), catalogue, now=noon)
+
+    for name in (SESSION, SIMILAR):
+        assert honest.parts[name]["metrics"]["ndcg_at_10"] > 0.4
+        assert result.parts[name]["metrics"]["ndcg_at_10"] < 0.1
+
+
+def test_the_champions_recipe_is_judged_by_the_same_questions(lively_shop, result, noon):
+    again = train(
+        *lively_shop,
+        now=noon,
+        champion_recipe=result.manifest["recipe"],
+        champion_parts={name: {"status": "promoted"} for name in LISTS},
+    )
+
+    assert set(again.parts) == set(result.parts)
+    for part in again.parts.values():
+        assert part["baselines"]["champion"] == part["metrics"]
+        assert part["intervals"]["ndcg_at_10_minus_champion"] == (0, 0, 0)
+        assert "not more than 2 % below the champion's recipe" in part["reason"]
+
+
+def test_the_candidate_is_held_to_what_the_champion_serves(lively_shop, result, noon):
+    served, *others = result.parts
+
+    again = train(
+        *lively_shop,
+        now=noon,
+        champion_recipe=result.manifest["recipe"],
+        champion_parts={served: {"status": "promoted"}},
+    )
+
+    assert "the champion's recipe" in again.parts[served]["reason"]
+    for name in others:
+        assert "champion" not in again.parts[name]["reason"]
+
+
+def test_a_champion_of_another_version_is_not_compared_and_this_is_said(shop, noon):
+    again = train(*shop, now=noon, champion_recipe={"layers": 12}, champion_parts=["new"])
+
+    assert again.status == "promoted"
+    assert "Not compared with the champion: not a recipe of format" in again.reason
+
+
+def test_a_champion_of_a_time_with_purchases_is_judged_where_there_are_none(shop, noon):
+    bought = ListWeights({"own_bought": (1.0, 0.0)}, {"trend_bought_30": (1.0, 0.0)})
+    champion = Recipe(Choices(rp3_beta=0.1), {AGAIN: bought, SIMILAR: bought})
+
+    result = train(*shop, now=noon, champion_recipe=champion.to_dict())
+
+    assert result.status == "promoted"
+    assert result.parts[AGAIN]["baselines"]["champion"]["ndcg_at_10"] < 0.2
+
+
+def test_each_stage_is_told_and_the_share_that_is_done_never_falls(lively_shop, noon):
+    told = []
+
+    train(*lively_shop, now=noon, progress=lambda stage, share: told.append((stage, share)))
+
+    stages, shares = zip(*told, strict=True)
+    assert shares == tuple(sorted(shares))
+    assert 0 <= shares[0] <= shares[-1] <= 1
+    assert [stage for stage in stages if ":" not in stage] == list(STAGES)
+    assert {"tune: popularity", "tune: weights", "tune: ease"} <= set(stages)
+
+
+def test_a_training_that_may_take_no_time_still_ends_with_a_model(lively_shop, result, noon):
+    hurried = train(*lively_shop, now=noon, budget=Budget(0.001, GIGABYTE))
+
+    assert hurried.status in ("promoted", "rejected")
+    assert set(hurried.parts) == set(result.parts)
+    assert len(serve(hurried).popular(5)) == 5
+
+
+def test_the_memory_that_ease_may_take_bounds_its_products():
+    assert most_ease_products(None) == most_ease_products(Budget(1, 100 * GIGABYTE)) == 12_500
+    some = most_ease_products(Budget(1, GIGABYTE))
+    assert 400 < most_ease_products(Budget(1, 1)) < some < 12_500
+    assert estimate_memory_bytes(some) <= GIGABYTE / 2
+
+
+def test_what_happens_after_now_is_left_out(lively_shop, noon):
+    past = noon - timedelta(days=20)
+
+    result = train(*lively_shop, now=past)
+
+    assert result.num_interactions == int((lively_shop[0].time <= past.timestamp()).sum())
+    assert result.manifest["window"]["last_interaction"] <= past.isoformat()
+
+
+def test_a_time_without_a_zone_is_refused(shop, noon):
+    with pytest.raises(ValueError, match="time zone"):
+        train(*shop, now=noon.replace(tzinfo=None))
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([], "0 interactions"),
+        ([("u", f"p{n % 9}", n) for n in range(99)], "1 people"),
+        ([(f"u{n % 9}", "p", n) for n in range(99)], "1 products met"),
+        ([(f"u{n % 9}", f"p{n % 2}", n) for n in range(99)], "2 products met"),
+        ([(f"u{n % 9}", f"p{n % 7}", 1) for n in range(99)], "There is nothing to judge by"),
+        ([(f"u{n % 9}", f"p{n % 7}", n, -1.0) for n in range(99)], "There is nothing to judge by"),
+        ([(f"u{n % 9}", f"p{n % 7}", -n - 1) for n in range(99)], "0 interactions"),
+        ([(f"u{n}", f"p{n % 9}", n / 10) for n in range(300)], "There is nothing to judge by"),
+    ],
+    ids=["none", "one user", "one product", "two products", "one moment", "nothing liked",
+         "all in the future", "nobody comes back"],
+)  # fmt: skip
+def test_too_little_to_learn_from_is_skipped_with_a_reason(interactions_of, noon, rows, reason):
+    result = train(interactions_of(*rows), NOTHING, now=noon)
+
+    assert result.status == "skipped"
+    assert reason in result.reason
+    assert (result.artefact, result.manifest) == (None, {})
+
+
+def everybody_met_everything():
+    return [(f"u{n:02d}", f"p{m}", 30 * n / 40 + m / 1000) for n in range(40) for m in range(8)] * 2
+
+
+def within_one_day():
+    random = np.random.default_rng(3)
+    return [
+        (f"u{random.integers(30)}", f"p{random.integers(20)}", float(random.random()))
+        for _ in range(600)
+    ]
+
+
+def one_purchase_a_week():
+    """Every interaction has the time of its day alone, and five products make an order."""
+    random = np.random.default_rng(3)
+    return [
+        (f"u{person}", f"p{product}", float(7 * week))
+        for person in range(40)
+        for week in range(9)
+        for product in random.choice(30, 5, replace=False)
+    ]
+
+
+@pytest.mark.parametrize("make", [everybody_met_everything, within_one_day, one_purchase_a_week])
+def test_odd_shops_come_to_a_clear_state(interactions_of, noon, make):
+    result = train(interactions_of(*make()), NOTHING, now=noon)
+
+    assert result.status in ("promoted", "rejected", "skipped")
+    assert result.reason
+    assert (result.artefact is None) == (result.status == "skipped")
+    if result.artefact:
+        assert np.isfinite([item.score for item in serve(result).popular(5)]).all()
+
+
+SCRIPTS = ["сумка", "鞄", "थैला", "حقيبة", "bag", "", None]
+
+
+def test_garbage_among_good_rows_is_trained_on_without_harm(lively_shop, noon):
+    data, _ = lively_shop
+    ids = [*data.product_ids, "p00", None, "p99"]
+    many = len(ids)
+    catalogue = pd.DataFrame(
+        {
+            "product_id": ids,
+            "name": (SCRIPTS * many)[:many],
+            "price": [None] * many,
+            "avg_rating": [np.nan, np.inf, -3.0, 1e300, "five"] * (many // 5) + [0] * (many % 5),
+            "review_count": ["many"] * many,
+        }
+    )
+    good = rows_of(data)
+    bot = pd.concat([good.head(1).assign(user_id="bot", session_id=None)] * 100_000)
+    bad = good.head(6).assign(
+        user_id=["x", None, "x", "x", "x", "x"],
+        weight=[np.nan, 1.0, np.inf, -np.inf, 3e38, 1e-30],
+        occurred_at=[noon, noon, noon, noon, pd.NaT, noon - timedelta(days=9)],
+    )
+    future = good.head(3).assign(occurred_at=pd.Timestamp("2100-01-01", tz="UTC"))
+    frame = pd.concat([good, bot, bad, future, good.head(50)], ignore_index=True)
+
+    result = train(build_interactions(frame), catalogue, now=noon)
+
+    assert result.status in ("promoted", "rejected")
+    assert result.num_interactions == len(data) + 100_000 + 1 + 50
+    assert result.num_products == 25
+    model = serve(result)
+    for options in ({}, {"again": True}, {"session": True}):
+        found = model.for_history([Met("p00", 1.0, 0.0), Met("p99", 1e300, 1.0)], 99, **options)
+        assert np.isfinite([item.score for item in found]).all()
+
+
+def test_an_empty_catalogue_is_no_hindrance(lively_shop, noon):
+    result = train(lively_shop[0], NOTHING, now=noon)
+
+    assert result.status == "promoted"
+    assert result.num_products == 24

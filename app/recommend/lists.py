@@ -1,0 +1,137 @@
+"""Make recommendation lists: many at a time with as few statements as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.champion import Champion
+from app.recommend.diversity import pick_diverse
+from app.recommend.ladder import Asked, climb
+from app.recommend.ranking import AGAIN, PERSONS, Ranking, likeness
+from app.recommend.shelves import Shelves
+from app.recommend.trending import Trending
+from app.recommend.wish import Wish
+from ml.serving import Recommendation
+from models.histories import Line, read_histories, read_people
+from models.person import Person
+from recommendation_ids import make_recommendation_id
+
+#: Why a product is on a person's list, for who may not know what that person did.
+UNNAMED = "because of what was looked at before"
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What lists are made with, at one moment."""
+
+    connection: Connection
+    champion: Champion | None
+    trending: Trending
+    salts: Mapping[str, bytes] | None
+    now: datetime
+    #: For so many days what a person bought stays out of their lists.
+    bought_days: int = 0
+
+    def make(self, wishes: Sequence[Wish]) -> list[dict[str, Any]]:
+        """Make a list for each wish."""
+        histories = self._read_histories(wishes)
+        asked = [self._ask(wish, histories.get(number, ())) for number, wish in enumerate(wishes)]
+        shelves = Shelves(self.connection, self.trending, today=self.now.date())
+        shelves.learn(name for item in asked for name in _products_of(item))
+        return [self._finish(item, shelves) for item in asked]
+
+    def _read_histories(self, wishes: Sequence[Wish]) -> dict[int, list[Line]]:
+        """Read what the people of some wishes did; of who is suppressed, nothing."""
+        ids = {
+            number: (wish.user_id, wish.anonymous_id)
+            for number, wish in enumerate(wishes)
+            if wish.is_personal
+        }
+        known = read_people(self.connection, ids, salts=self.salts)
+        people = {
+            number: found.person if wishes[number].linked else Person.of(*ids[number])
+            for number, found in known.items()
+            if not found.suppressed
+        }
+        return read_histories(self.connection, people, now=self.now)
+
+    def _ask(self, wish: Wish, history: Sequence[Line]) -> Asked:
+        exclude_seen = wish.exclude_seen
+        if exclude_seen is None:
+            exclude_seen = self.champion is None or not self.champion.model.has_again
+        lately = self.now - timedelta(days=self.bought_days)
+        hides_bought = self.bought_days > 0
+        left_out = {
+            line.product_id
+            for line in history
+            if exclude_seen or (hides_bought and line.bought and line.occurred_at > lately)
+        }
+        exclude = wish.exclude | left_out
+        anchor = wish.product_id or (history[0].product_id if history else None)
+        if wish.product_id is not None:
+            exclude |= {wish.product_id}
+        ranking = None
+        if self.champion is not None:
+            model = self.champion.model
+            ranking = Ranking(model, wish, history, self.now, again=not exclude_seen)
+        return Asked.of(wish, frozenset(exclude), ranking, anchor)
+
+    def _finish(self, asked: Asked, shelves: Shelves) -> dict[str, Any]:
+        wish = asked.wish
+        found = climb(asked, shelves)
+        if wish.diversity and len(found) > 1:
+            names = [item.product_id for item in found]
+            model = self.champion.model if self.champion else None
+            alike = likeness(model, names, [shelves.card(name) for name in names])
+            found = [found[at] for at in pick_diverse(alike, wish.n, wish.diversity)]
+        if wish.is_personal and not wish.named:
+            found = [_unnamed(item) for item in found]
+        shelves.learn(item.because for item in found if item.because is not None)
+        version = self.champion.version if self.champion else None
+        rungs = [item.rung for item in found]
+        return {
+            "model_version": version,
+            "recommendation_id": make_recommendation_id(version, rungs, at=self.now)
+            if found
+            else None,
+            "recommendations": [_describe(item, shelves) for item in found],
+        }
+
+
+def _products_of(asked: Asked) -> Iterable[str]:
+    if asked.anchor is not None:
+        yield asked.anchor
+    for item in asked.first:
+        yield item.product_id
+        if item.because is not None:
+            yield item.because
+
+
+def _unnamed(item: Recommendation) -> Recommendation:
+    """Let an item say nothing of what the person did: that they met it before is such a thing."""
+    if item.because is None:
+        return item
+    rung = PERSONS if item.rung == AGAIN else item.rung
+    return replace(item, reason=UNNAMED, because=None, rung=rung)
+
+
+def _describe(item: Recommendation, shelves: Shelves) -> dict[str, Any]:
+    card = shelves.card(item.product_id)
+    cause = shelves.card(item.because) if item.because is not None else None
+    reason = item.reason
+    if item.because is not None and cause is not None and cause.name:
+        reason = reason.replace(item.because, cause.name)
+    return {
+        "product_id": item.product_id,
+        "name": card.name if card else None,
+        "category": card.category if card else None,
+        "price": card.price if card else None,
+        "score": item.score,
+        "reason": reason,
+        "rung": item.rung,
+    }

@@ -1,0 +1,132 @@
+"""Candidates: the products that a ranker learns from, with their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.figures import DISCOUNT, IDEAL, NDCG_AT
+from ml.recipe import ListWeights
+from ml.scoring import SignalScorer, bar
+from ml.splits.split import Split
+
+#: How many of each signal's best products are candidates.
+PER_SIGNAL = 30
+CELLS_PER_BLOCK = 1_500_000
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Candidates of many questions, question by question.
+
+    Attributes
+    ----------
+    question : ndarray of int64, shape (n,)
+        Ascending, 0 to num_questions - 1.
+    product : ndarray of int32, shape (n,)
+    hit : ndarray of bool, shape (n,)
+    shares : ndarray of float32, shape (n, signals + trends)
+        Shares of each signal, then of each trend.
+    signals, trends : sequence of str
+        Names of the columns.
+    num_true : ndarray of int64, shape (questions,)
+        How many products are asked for, candidates or not.
+    """
+
+    question: npt.NDArray[np.int64]
+    product: npt.NDArray[np.int32]
+    hit: npt.NDArray[np.bool_]
+    shares: FloatArray
+    signals: Sequence[str]
+    trends: Sequence[str]
+    num_true: npt.NDArray[np.int64]
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns of `shares`."""
+        return [*self.signals, *self.trends]
+
+    def features(self) -> FloatArray:
+        """Return the shares and their roots, shape (n, 2 · columns)."""
+        return np.hstack([self.shares, np.sqrt(self.shares)])
+
+    def read_weights(self, coef: npt.NDArray[np.float64]) -> ListWeights:
+        """Return the weights of `features` by their names."""
+        straight, root = np.split(np.asarray(coef, np.float64), 2)
+        pairs = dict(
+            zip(self.columns, zip(straight.tolist(), root.tolist(), strict=True), strict=True)
+        )
+        return ListWeights(
+            {name: pairs[name] for name in self.signals},
+            {name: pairs[name] for name in self.trends},
+        )
+
+    def ndcg(self, scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return NDCG@10 of each question, (questions,); what is no candidate counts as missed."""
+        order = np.lexsort((self.product, -scores, self.question))
+        counts = np.bincount(self.question, minlength=len(self.num_true))
+        rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        gained = self.hit[order] & (rank < NDCG_AT)
+        gain = np.bincount(
+            self.question[order][gained],
+            weights=DISCOUNT[rank[gained]],
+            minlength=len(self.num_true),
+        )
+        ideal = IDEAL[np.minimum(self.num_true, NDCG_AT)]
+        return gain / np.where(ideal > 0, ideal, 1.0)
+
+
+def find_candidates(split: Split, scorer: SignalScorer, signals: Sequence[str]) -> Candidates:
+    """Gather the best products of each signal and trend for each question, with all their shares.
+
+    Parameters
+    ----------
+    split : Split
+    scorer : SignalScorer
+        Of sources that were fitted on `split.train`, over `split.history`.
+    signals : sequence of str
+    """
+    trends = scorer.sources.trends
+    trend_shares = np.stack(list(trends.values()))
+    step = max(1, CELLS_PER_BLOCK // max(scorer.sources.num_products, 1))
+    parts = []
+    for start in range(0, len(split.people), step):
+        people = split.people[start : start + step]
+        bars = bar(scorer.sources.known, split.seen if split.exclude_seen else None, people)
+        shares = [share for _, share in scorer.shares(signals, people, bars)]
+        chosen = np.zeros(bars.shape, dtype=bool)
+        for share in (*shares, *trend_shares[:, None, :]):
+            _choose_best(chosen, np.where(bars, 0.0, share))
+        row, column = np.nonzero(chosen)
+        table = np.stack([share[row, column] for share in shares] + list(trend_shares[:, column]))
+        hit = split.truth[people].toarray()[row, column]
+        parts.append((row + start, column.astype(np.int32), hit, table.T))
+    width = len(signals) + len(trends)
+    empty = (
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int32),
+        np.zeros(0, bool),
+        np.zeros((0, width), np.float32),
+    )
+    whole: list[npt.NDArray[Any]] = [
+        np.concatenate(arrays) for arrays in zip(empty, *parts, strict=True)
+    ]
+    question, product, hit, table = whole
+    num_true = np.diff(split.truth.indptr)[split.people].astype(np.int64)
+    return Candidates(question, product, hit, table, list(signals), list(trends), num_true)
+
+
+def _choose_best(chosen: npt.NDArray[np.bool_], shares: FloatArray) -> None:
+    """Mark the best products of each row that have a share at all, in place."""
+    k = min(PER_SIGNAL, shares.shape[1])
+    if k == 0:
+        return
+    place = np.argpartition(-shares, k - 1, axis=1)[:, :k]
+    row, at = np.nonzero(np.take_along_axis(shares, place, axis=1) > 0)
+    chosen[row, place[row, at]] = True

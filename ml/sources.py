@@ -1,0 +1,302 @@
+"""The sources of a model: everything that is learned from interactions and content, fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array, csr_array
+
+from ml.budget import Budget
+from ml.cold import find_kin
+from ml.dataset import DAY_S, Interactions, decay
+from ml.estimators.ease import EASE, estimate_memory_bytes
+from ml.estimators.factors import ImplicitFactors
+from ml.estimators.knn import ItemKNN
+from ml.estimators.rp3 import RP3Beta
+from ml.estimators.sequences import SequenceRules
+from ml.estimators.table import ItemTable
+from ml.estimators.words import WordNeighbours, word_features
+from ml.memory import Histories, Memory, remember
+from ml.parallel import run_all
+from ml.recipe import Choices
+from ml.signals import FACTORS, OWN, TABLES, TRENDS
+
+#: Neighbours learned per product: similar products are made of them.
+NEIGHBOURS = {"ease": 300, "knn": 200, "baskets": 200, "rp3": 200, "sequences": 200, "words": 100}
+#: Neighbours kept for lists of people; the artefact's size grows with them.
+SERVED_NEIGHBOURS = {
+    "ease": 100, "knn": 50, "baskets": 50, "rp3": 50, "sequences": 50, "words": 30
+}  # fmt: skip
+NUM_FACTORS = 64
+BASKET_HALF_LIFE_DAYS = 60.0
+MEMORY_FOR_EASE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What was learned.
+
+    Attributes
+    ----------
+    choices : Choices
+    tables : dict of str to ItemTable
+        Source → its neighbours, for those of `ml.signals.TABLES` that were fitted.
+    factors : ImplicitFactors or None
+        With the factors of products that nobody met, from their words.
+    trends : dict of str to ndarray of float32, shape (products,)
+        Popularity by each of `ml.signals.TRENDS` as shares of the most popular product; those of
+        purchases only where some interactions are purchases and some are not.
+    popularity : ndarray of float32, shape (products,)
+        The same at the half-life chosen.
+    known : ndarray of bool, shape (products,)
+        Which products somebody met.
+    kin : csr_array of float32, shape (products, products)
+        Of each product that nobody met the known ones that are most alike, see `ml.cold`.
+    """
+
+    choices: Choices
+    tables: dict[str, ItemTable]
+    factors: ImplicitFactors | None
+    trends: dict[str, npt.NDArray[np.float32]]
+    popularity: npt.NDArray[np.float32]
+    known: npt.NDArray[np.bool_]
+    kin: Any
+
+    @property
+    def num_products(self) -> int:
+        """Number of products, whether met or not."""
+        return len(self.known)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The sources that can be asked; a person's own history always can."""
+        factors = {FACTORS} if self.factors is not None else set()
+        return frozenset({*self.tables, *factors, OWN})
+
+    def narrowed(self) -> Sources:
+        """Return the sources with as many neighbours as are served."""
+        tables = {name: table.first(SERVED_NEIGHBOURS[name]) for name, table in self.tables.items()}
+        return replace(self, tables=tables)
+
+
+@dataclass(frozen=True, eq=False)
+class ProductWords:
+    """What the catalogue says of each product; it does not change with the days.
+
+    Attributes
+    ----------
+    features : csr_array of float32, shape (products, words)
+        See `ml.estimators.words.word_features`.
+    neighbours : WordNeighbours
+    """
+
+    features: Any
+    neighbours: ItemTable
+
+    @classmethod
+    def of(cls, products: pd.DataFrame) -> Self:
+        """Read the words of a catalogue from `ml.catalogue.align_catalogue`."""
+        features = word_features(products)
+        return cls(features, WordNeighbours(NEIGHBOURS["words"]).fit(features))
+
+
+def fit_sources(
+    choices: Choices,
+    train: Interactions,
+    words: ProductWords,
+    *,
+    now: float,
+    only: Collection[str] | None = None,
+    max_ease_products: int = 12_000,
+    seed: int = 0,
+) -> Sources:
+    """Learn every source from what was met before `now`.
+
+    Parameters
+    ----------
+    choices : Choices
+    train : Interactions
+    words : ProductWords
+    now : float
+        Unix seconds from which ages are counted.
+    only : collection of str, optional
+        Sources to fit; by default all.
+    max_ease_products : int
+        EASE learns the most popular products alone where there are more.
+    seed : int
+        Of the factors.
+    """
+    wanted = frozenset((FACTORS, *TABLES) if only is None else only)
+    strengths = remember_all(train, Memory(), now=now, exponent=choices.weight_exponent)
+    known = np.bincount(strengths.indices, minlength=strengths.shape[1]) > 0
+
+    def fit(name: str) -> ItemTable | ImplicitFactors:
+        if name == FACTORS:
+            return fit_factors(choices, strengths, seed)
+        return fit_table(name, choices, train, strengths, words, now, max_ease_products)
+
+    # The longest first, so that both threads end at about the same time.
+    names = [name for name in (FACTORS, *TABLES) if name in wanted]
+    fitted = dict(zip(names, run_all(partial(fit, name) for name in names), strict=True))
+    factors = fitted.pop(FACTORS, None)
+    tells_bought = bool(train.bought.any()) and not bool(train.bought.all())
+    trends = {
+        name: popularity(train, memory, now, choices.weight_exponent)
+        for name, memory in TRENDS.items()
+        if tells_bought or not memory.bought_only
+    }
+    return Sources(
+        choices,
+        cast(dict[str, ItemTable], fitted),
+        cast(ImplicitFactors | None, factors),
+        trends,
+        popularity(train, Memory(choices.popularity_half_life_days), now, choices.weight_exponent),
+        known,
+        find_kin(words.features, known),
+    )
+
+
+def fit_table(
+    name: str,
+    choices: Choices,
+    train: Interactions,
+    strengths: Any,
+    words: ProductWords | None,
+    now: float,
+    max_ease_products: int,
+) -> ItemTable:
+    """Learn one table; see `fit_sources`. Only "words" needs the words."""
+    k = NEIGHBOURS[name]
+    if name == "ease":
+        return fit_ease(choices, train, strengths, now=now, max_products=max_ease_products)
+    if name == "knn":
+        return ItemKNN(k, metric=choices.knn_metric, min_people=1).fit(strengths)
+    if name == "baskets":
+        return ItemKNN(k, history_exponent=0.0).fit(basket_strengths(train, now))
+    if name == "rp3":
+        return RP3Beta(k, beta=choices.rp3_beta).fit(strengths)
+    if name == "sequences":
+        return SequenceRules(
+            k, gap_s=choices.sequences_gap_s, exponent=choices.sequences_exponent
+        ).fit(train)
+    assert words is not None
+    return words.neighbours
+
+
+def basket_strengths(train: Interactions, now: float) -> Any:
+    """Return what was met together, csr_array of float32 (baskets, products).
+
+    A basket is what one person did under one session id, or without one within
+    a day (UTC). All products of a basket have one strength, so that one of 60
+    days ago counts half of one of today.
+    """
+    kept = train.take(train.weight > 0)
+    day = np.where(kept.visit < 0, kept.time // DAY_S, 0.0)
+    columns = np.stack([kept.user.astype(np.float64), kept.visit.astype(np.float64), day])
+    _, basket = np.unique(columns, axis=1, return_inverse=True)
+    baskets = coo_array(
+        (np.ones(len(kept), np.float32), (basket, kept.product)),
+        shape=(int(basket.max(initial=-1)) + 1, train.shape[1]),
+    ).tocsr()
+    time = np.zeros(baskets.shape[0])
+    np.maximum.at(time, basket, kept.time)
+    # A cosine multiplies two strengths: the root of the decay each.
+    strength = np.sqrt(decay(now - time, BASKET_HALF_LIFE_DAYS))
+    baskets.data = np.repeat(strength, np.diff(baskets.indptr)).astype(np.float32)
+    return csr_array(baskets)
+
+
+def fit_ease(
+    choices: Choices, train: Interactions, strengths: Any, *, now: float, max_products: int
+) -> ItemTable:
+    """Learn EASE, of the most popular products alone where there are more than `max_products`."""
+    if choices.ease_half_life_days is not None:
+        strengths = remember_all(
+            train,
+            Memory(choices.ease_half_life_days),
+            now=now,
+            exponent=choices.weight_exponent,
+        )
+    if choices.ease_evidence == "binary":
+        strengths = csr_array(
+            (np.ones_like(strengths.data), strengths.indices, strengths.indptr), strengths.shape
+        )
+    people = np.bincount(strengths.indices, minlength=strengths.shape[1])
+    order = np.lexsort((np.arange(len(people)), -people))
+    chosen = np.sort(order[: min(max_products, int((people > 0).sum()))])
+    if len(chosen) == 0:
+        return WordNeighbours(1).fit(csr_array((len(people), 1), dtype=np.float32))
+    table = EASE(choices.ease_regularisation, k=NEIGHBOURS["ease"], max_products=len(chosen)).fit(
+        strengths[:, chosen]
+    )
+    return table if len(chosen) == len(people) else _widen(table, chosen, len(people))
+
+
+def most_ease_products(budget: Budget | None, *, most: int = 12_500) -> int:
+    """Return how many products EASE may learn within its part of the memory."""
+    if budget is None:
+        return most
+    while most > 500 and estimate_memory_bytes(most) > MEMORY_FOR_EASE * budget.memory_bytes:
+        most = most * 9 // 10
+    return most
+
+
+def fit_factors(choices: Choices, strengths: Any, seed: int) -> ImplicitFactors:
+    """Learn the factors of the products that somebody met."""
+    return ImplicitFactors(
+        NUM_FACTORS,
+        regularisation=choices.factors_regularisation,
+        unobserved_weight=choices.factors_unobserved_weight,
+        seed=seed,
+    ).fit(strengths)
+
+
+def popularity(
+    train: Interactions, memory: Memory, now: float, exponent: float
+) -> npt.NDArray[np.float32]:
+    """Return Σ over people of their strength as shares of the largest, shape (products,)."""
+    strengths = remember_all(train, memory, now=now, exponent=exponent)
+    total = np.bincount(strengths.indices, strengths.data, minlength=strengths.shape[1])
+    return (total / max(total.max(initial=0.0), 1e-12)).astype(np.float32)
+
+
+def remember_all(interactions: Interactions, memory: Memory, *, now: float, exponent: float) -> Any:
+    """Return the strengths of what each person met, csr_array of float32 (people, products)."""
+    row, product, strength = remember(
+        as_histories(interactions, now),
+        memory,
+        weight_exponent=exponent,
+        num_products=max(interactions.shape[1], 1),
+    )
+    starts = np.searchsorted(row, np.arange(interactions.shape[0] + 1))
+    return csr_array(
+        (strength, product.astype(np.int32), starts.astype(np.int32)), shape=interactions.shape
+    )
+
+
+def as_histories(interactions: Interactions, now: float) -> Histories:
+    """Return interactions with a positive weight as histories at the moment `now`."""
+    kept = interactions.weight > 0
+    return Histories(
+        interactions.user[kept].astype(np.int64),
+        interactions.product[kept].astype(np.int64),
+        interactions.weight[kept].astype(np.float64),
+        now - interactions.time[kept],
+        interactions.bought[kept],
+    )
+
+
+def _widen(table: ItemTable, chosen: npt.NDArray[Any], num_products: int) -> ItemTable:
+    """Return a table that was learned of some products as one of all."""
+    index = np.full((num_products, table.index_.shape[1]), -1, np.int32)
+    score = np.zeros(index.shape, np.float32)
+    index[chosen] = np.where(table.index_ >= 0, chosen[table.index_], -1)
+    score[chosen] = table.score_
+    table.n_features_in_ = num_products
+    return table._keep_table(index, score)

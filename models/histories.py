@@ -1,0 +1,187 @@
+"""Histories: what people did with products lately, read while their lists are made.
+
+They are read from the events, so an event stored now changes the next list.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, TextClause, text
+
+from event_ids import ID_DAY_MARGIN, first_id_of
+from models.daily_aggregates import UNDATED_END
+from models.interactions import BOUGHT_TYPES, INTERESTED_TYPES, WEIGHT_OF_EVENT
+from models.person import Person
+from models.traffic import is_counted_sql
+
+#: How far back a history goes, and how many events of it are read, the newest.
+HISTORY_DAYS, HISTORY_EVENTS = 90, 300
+#: Where the windows end in which events are looked for, in days before today. The next one is
+#: looked into only while too little is found: somebody with very many events costs little more
+#: than others. The last one holds ids that lie behind their event's time.
+_WINDOWS = (0, 1, 3, 7, 15, 31, 63, HISTORY_DAYS + ID_DAY_MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing a person did with a product."""
+
+    product_id: str
+    weight: float
+    occurred_at: datetime
+    bought: bool
+
+
+def _statement(column: str, only: str = "TRUE") -> TextClause:
+    """Write the SELECT of the lines of :people, by the column that names them.
+
+    `only` is a condition on the newest events: looked for among all, it could take an age where an
+    anonymous id has very many events that are a user's, and no other.
+
+    Only parameters differ from one call to the next, so that a connection plans it once: planning
+    over a quarter of a year of partitions takes ten times as long as finding a person's events.
+    """
+    theirs = (
+        f"{column} = person AND event_type IN ({INTERESTED_TYPES}) AND {is_counted_sql()} "
+        "AND occurred_at >= :since AND occurred_at <= :until"
+    )
+    columns = (
+        "event_id, user_id, product_id, items, event_type, occurred_at, "
+        f"{WEIGHT_OF_EVENT} AS weight"
+    )
+    return text(
+        f"""
+SELECT person, coalesce(item.product_id, event.product_id) AS product_id, weight, occurred_at,
+    event_type IN ({BOUGHT_TYPES}) AS bought
+FROM unnest(CAST(:people AS text[])) AS person CROSS JOIN LATERAL (
+    (SELECT found.*
+     FROM unnest(CAST(:lows AS uuid[]), CAST(:highs AS uuid[])) AS span(low, high)
+     CROSS JOIN LATERAL (
+         SELECT {columns} FROM events
+         WHERE {theirs} AND event_id >= low AND event_id < high
+             AND event_id >= CAST(:lowest AS uuid) AND event_id < CAST(:highest AS uuid)
+         ORDER BY event_id DESC) AS found
+     LIMIT :limit)
+    UNION ALL
+    (SELECT {columns} FROM events WHERE {theirs} AND event_id < CAST(:undated AS uuid)
+     ORDER BY occurred_at DESC LIMIT :limit)
+) AS event LEFT JOIN LATERAL jsonb_to_recordset(items) AS item(product_id text) ON true
+WHERE {only} AND coalesce(item.product_id, event.product_id) IS NOT NULL"""
+    )
+
+
+_OF_USERS = _statement("user_id")
+_OF_ANONYMOUS = _statement("anonymous_id", only="user_id IS NULL")
+
+
+def read_histories(
+    connection: Connection, people: Mapping[int, Person], *, now: datetime
+) -> dict[int, list[Line]]:
+    """Give what each of some people did with products lately, newest first.
+
+    At most two statements, however many people are asked for. `connection` should keep the plans
+    of its statements, see `models.database.make_reader`.
+    """
+    users: dict[str, list[int]] = defaultdict(list)
+    anonymous: dict[str, list[int]] = defaultdict(list)
+    for number, person in people.items():
+        if person.user_id is not None:
+            users[person.user_id].append(number)
+        for anonymous_id in person.anonymous_ids:
+            anonymous[anonymous_id].append(number)
+    found: dict[int, list[Line]] = {number: [] for number in people}
+    for statement, owners in ((_OF_USERS, users), (_OF_ANONYMOUS, anonymous)):
+        if not owners:
+            continue
+        rows = connection.execute(statement, {"people": list(owners), **_bounds(now)}).all()
+        for actor_id, product_id, weight, occurred_at, bought in rows:
+            line = Line(product_id, weight, occurred_at, bought)
+            for number in owners[actor_id]:
+                found[number].append(line)
+    for lines in found.values():
+        lines.sort(key=lambda line: line.occurred_at, reverse=True)
+    return found
+
+
+def _bounds(now: datetime) -> dict[str, Any]:
+    """Give the parameters of a statement: times, and the windows of the ids that have them."""
+    today = now.date()
+    ends = [today - timedelta(days=days) for days in _WINDOWS]
+    ids = [first_id_of(day) for day in (today + timedelta(days=ID_DAY_MARGIN + 1), *ends)]
+    return {
+        "since": now - timedelta(days=HISTORY_DAYS),
+        # A client's clock may run ahead; what is further ahead was never taken.
+        "until": now + timedelta(days=1),
+        "lows": ids[1:],
+        "highs": ids[:-1],
+        "lowest": ids[-1],
+        "highest": ids[0],
+        "undated": UNDATED_END,
+        "limit": HISTORY_EVENTS,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Who is behind an id that a list is asked for."""
+
+    person: Person
+    #: Opted out or erased: their lists are everybody's.
+    suppressed: bool
+
+
+_PEOPLE = text(
+    """
+SELECT number, known.user_id, known.anonymous_id,
+    ARRAY(SELECT anonymous_id FROM identities WHERE user_id = known.user_id) AS linked,
+    EXISTS (SELECT FROM suppressions WHERE digest IN (
+        sha256(CAST(:user_salt AS bytea) || convert_to(known.user_id, 'UTF8')),
+        sha256(CAST(:anonymous_salt AS bytea) || convert_to(known.anonymous_id, 'UTF8')))
+    ) AS suppressed
+FROM (
+    SELECT asked.number, asked.anonymous_id, coalesce(asked.user_id, link.user_id) AS user_id
+    FROM unnest(CAST(:numbers AS int[]), CAST(:users AS text[]), CAST(:anonymous AS text[]))
+        AS asked(number, user_id, anonymous_id)
+    LEFT JOIN identities AS link
+        ON asked.user_id IS NULL AND link.anonymous_id = asked.anonymous_id
+) AS known"""
+)
+
+
+def read_people(
+    connection: Connection,
+    asked: Mapping[int, tuple[str | None, str | None]],
+    *,
+    salts: Mapping[str, bytes] | None,
+) -> dict[int, Known]:
+    """Find the people behind some (user_id, anonymous_id), with all ids that are linked to them.
+
+    `salts` are those of `Salts.as_parameters`; without them nobody can be suppressed.
+    """
+    if not asked:
+        return {}
+    rows = connection.execute(
+        _PEOPLE,
+        {
+            "numbers": list(asked),
+            "users": [user_id for user_id, _ in asked.values()],
+            "anonymous": [anonymous_id for _, anonymous_id in asked.values()],
+            "user_salt": salts["user_salt"] if salts else None,
+            "anonymous_salt": salts["anonymous_salt"] if salts else None,
+        },
+    )
+    return {
+        row.number: Known(
+            Person(
+                row.user_id,
+                tuple({*row.linked, *([row.anonymous_id] if row.anonymous_id else [])}),
+            ),
+            row.suppressed,
+        )
+        for row in rows
+    }
