@@ -78,8 +78,7 @@ class ContentNeighbours:
         self.rating_ = catalogue["avg_rating"].to_numpy(np.float32) / np.float32(5)
         self.neutral_price_ = _average_proximity(self.price_, _price_proximity)
         self.neutral_rating_ = _average_proximity(self.rating_, _rating_proximity)
-        has_words = np.diff(self.text_.indptr) > 0
-        self.known_ = has_words | np.isfinite(self.price_) | np.isfinite(self.rating_)
+        self.known_ = _has_telling_words(self.text_) | np.isfinite(self.price_) | np.isfinite(self.rating_)
         self._text_by_word = self.text_.T.tocsr()
         self._find_neighbours(len(catalogue))
         return self
@@ -101,7 +100,7 @@ class ContentNeighbours:
         self.index_ = np.full((num_products, width), -1, np.int32)
         self.score_ = np.zeros((num_products, width), np.float32)
         self.shares_words_ = np.zeros((num_products, width), np.bool_)
-        for rows in blocks(num_products, num_products):
+        for rows in blocks(num_products, num_products) if self.known_.any() else ():
             similarity, cosine = self.similarity(rows)
             own = np.arange(rows.start, rows.stop)
             similarity[np.arange(len(own)), own] = -np.inf
@@ -118,6 +117,14 @@ def _text_matrix(catalogue: pd.DataFrame) -> Any:
     if not any(split_words(text) for text in texts):
         return csr_array((len(texts), 1), dtype=np.float32)
     return csr_array(TfidfVectorizer(analyzer=split_words, dtype=np.float32).fit_transform(texts))
+
+
+def _has_telling_words(text: Any) -> npt.NDArray[np.bool_]:
+    """Return which products have a word that not every product has."""
+    num_products = text.shape[0]
+    shared = np.bincount(text.indices, minlength=text.shape[1]) == num_products
+    row = np.repeat(np.arange(num_products), np.diff(text.indptr))
+    return np.bincount(row[~shared[text.indices]], minlength=num_products) > 0
 
 
 def _z_scores(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

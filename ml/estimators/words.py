@@ -18,11 +18,16 @@ from ml.ranking import blocks
 from ml.text import split_words
 
 
+# "Product 4711": a word that more of the products share says nothing.
+COMMON_SHARE = 0.9
+
+
 def word_features(catalogue: pd.DataFrame, *, min_products: int = 2) -> Any:
     """Return TF-IDF over the words of name, category, gender, color, material and size.
 
-    A word in fewer than `min_products` products tells nothing about others
-    and is left out. Each row has the length 1, or 0 where no word is left.
+    A word in fewer than `min_products` products, or in more than nine tenths of them,
+    tells nothing of one against another and is left out. Each row has the length
+    1, or 0 where no word is left.
 
     Parameters
     ----------
@@ -38,7 +43,10 @@ def word_features(catalogue: pd.DataFrame, *, min_products: int = 2) -> Any:
     texts = [" ".join(fields) for fields in zip(*(catalogue[c] for c in TEXT_COLUMNS), strict=True)]
     words = [split_words(text) for text in texts]
     num_products = Counter(word for its_words in words for word in set(its_words))
-    vocabulary = sorted(word for word, number in num_products.items() if number >= min_products)
+    most = max(min_products, COMMON_SHARE * len(texts))
+    vocabulary = sorted(
+        word for word, number in num_products.items() if min_products <= number <= most
+    )
     if not vocabulary:
         return csr_array((len(texts), 1), dtype=np.float32)
     # The words are split already: the analyzer has nothing left to do.
