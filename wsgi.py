@@ -1,5 +1,12 @@
 """The web entry: `granian --interface wsgi wsgi:app`, `gunicorn wsgi:app`."""
 
-from app.factory import create_app
+import os
+
+# Each list solves one small system. Threads that numpy's linear algebra starts for it only wait for
+# each other, and for the requests beside it. It must be said before numpy is loaded.
+for _library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")
+
+from app.factory import create_app  # noqa: E402
 
 app = create_app()

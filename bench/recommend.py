@@ -19,7 +19,8 @@ from datasets.recommend_rule import RecommendRule
 from ml.budget import Budget
 from ml.contest import SERVED, contestants
 from ml.dataset import Interactions
-from ml.evaluate import Evaluation, evaluate, paired_interval
+from ml.evaluate import Evaluation, evaluate
+from ml.intervals import paired_interval
 from ml.splits import Protocol, Split, draw_people
 
 #: Told what is being done, and the share of the whole that is done.
@@ -106,7 +107,7 @@ def run_task(
         evaluations[name] = evaluate(scorer, split)
     served = evaluations[SERVED].ndcg
     difference = {
-        name: paired_interval(served, evaluation.ndcg, seed=seed)
+        name: paired_interval(served, evaluation.ndcg, seed=seed, person=split.person)
         for name, evaluation in evaluations.items()
         if name != SERVED
     }

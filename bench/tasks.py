@@ -77,13 +77,16 @@ def _times(interactions: Interactions, task: RecommendRule) -> tuple[float, floa
     cut, end, validation = task.unix("cut"), task.unix("end"), task.unix("validation")
     if cut is None:
         cut = last_cut(interactions, task.days or choose_window_days(interactions))
-    if not first < cut <= last:
-        days = [f"{np.datetime64(int(moment), 's')}Z" for moment in (cut, first, last)]
-        raise DatasetError(
-            f"task {task.task!r}: cut {days[0]} lies outside of the data, {days[1]} to {days[2]}"
-        )
+    for key, moment in (("cut", cut), ("validation", validation)):
+        if moment is not None and not first < moment <= last:
+            days = [f"{np.datetime64(int(second), 's')}Z" for second in (moment, first, last)]
+            raise DatasetError(
+                f"task {task.task!r}: {key} {days[0]} lies outside of the data, "
+                f"{days[1]} to {days[2]}"
+            )
     if validation is None:
-        window_s = max(min(end or last, last) - cut, DAY_S / 24)
+        # Most of what came before the cut is left to fit what is tuned.
+        window_s = min(max(min(end or last, last) - cut, DAY_S / 24), (cut - first) / 3)
     else:
         window_s = cut - validation
     return cut, np.inf if end is None else end, window_s

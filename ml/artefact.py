@@ -15,6 +15,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ def unpack(
         If anything does not agree.
     """
     _check_version(manifest)
+    _check_told(manifest)
     _check_size(len(data), max_size_bytes)
     expected = str(manifest.get("sha256", "")).encode(errors="replace")
     if not hmac.compare_digest(hashlib.sha256(data).hexdigest().encode(), expected):
@@ -154,6 +156,25 @@ def _check_version(manifest: Mapping[str, Any]) -> None:
     version = manifest.get("format_version") if isinstance(manifest, Mapping) else None
     if version != FORMAT_VERSION:
         raise ArtefactError(f"format_version must be {FORMAT_VERSION}, got {version!r}")
+
+
+def _check_told(manifest: Mapping[str, Any]) -> None:
+    """Raise unless what people are told of a model has the types that they are told it in."""
+    for name in ("parts", "window", "counts", "metrics", "baselines", "intervals"):
+        told = manifest.get(name, {})
+        if not isinstance(told, Mapping):
+            raise ArtefactError(f"{name} of the manifest must be an object, got {told!r:.80}")
+    for name, part in manifest.get("parts", {}).items():
+        if not isinstance(part, Mapping):
+            raise ArtefactError(f"the part {name!r:.80} must be an object, got {part!r:.80}")
+    for name in ("products", "interactions"):
+        number = manifest.get("counts", {}).get(name, 0)
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ArtefactError(f"counts.{name} must be a whole number, got {number!r:.80}")
+    try:
+        datetime.fromisoformat(manifest.get("trained_at", "1970-01-01"))
+    except (TypeError, ValueError) as error:
+        raise ArtefactError(f"trained_at of the manifest is no time: {error}") from error
 
 
 def _check_size(size_bytes: int, limit: int) -> None:

@@ -14,9 +14,10 @@ class Budget:
     Attributes
     ----------
     seconds : float
-        From reading to packing. What has begun is finished; nothing more is tried then.
+        From the first look at the data to packing. What has begun is finished; when a third of
+        them is spent tuning tries nothing more, and nothing else looks at the clock.
     memory_bytes : int
-        Of the whole process.
+        Of the whole process. EASE and reading keep to their shares of it; nothing else asks.
     """
 
     seconds: float

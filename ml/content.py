@@ -78,7 +78,9 @@ class ContentNeighbours:
         self.rating_ = catalogue["avg_rating"].to_numpy(np.float32) / np.float32(5)
         self.neutral_price_ = _average_proximity(self.price_, _price_proximity)
         self.neutral_rating_ = _average_proximity(self.rating_, _rating_proximity)
-        self.known_ = _has_telling_words(self.text_) | np.isfinite(self.price_) | np.isfinite(self.rating_)
+        self.known_ = (
+            _has_telling_words(self.text_) | np.isfinite(self.price_) | np.isfinite(self.rating_)
+        )
         self._text_by_word = self.text_.T.tocsr()
         self._find_neighbours(len(catalogue))
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +69,17 @@ def measure_exposure(
     )
 
 
+_COUNTED: WeakKeyDictionary[Interactions, npt.NDArray[np.int64]] = WeakKeyDictionary()
+
+
 def count_people(train: Interactions) -> npt.NDArray[np.int64]:
-    """Return how many people met each product, shape (products,)."""
+    """Return how many people met each product, shape (products,); counted once for each object."""
+    if train not in _COUNTED:
+        _COUNTED[train] = _count_people(train)
+    return _COUNTED[train]
+
+
+def _count_people(train: Interactions) -> npt.NDArray[np.int64]:
     pairs = np.unique(train.user.astype(np.int64) * train.shape[1] + train.product)
     return np.bincount(pairs % max(train.shape[1], 1), minlength=train.shape[1])
 

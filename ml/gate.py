@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ml.evaluate import PerPerson, paired_interval
+import numpy.typing as npt
+
+from ml.intervals import PerQuestion, paired_interval
 from ml.parts import AGAIN, NEW, SESSION, SIMILAR
 
 ENOUGH_PEOPLE = 300
@@ -46,10 +49,11 @@ class Decision:
 
 
 def decide(
-    candidate: PerPerson,
-    recent_popularity: PerPerson,
-    champion: PerPerson | None = None,
+    candidate: PerQuestion,
+    recent_popularity: PerQuestion,
+    champion: PerQuestion | None = None,
     *,
+    person: npt.NDArray[Any] | None = None,
     coverage: tuple[float, float | None] = (1.0, None),
     asked: str = "people",
     seed: int = 0,
@@ -67,6 +71,8 @@ def decide(
     candidate, recent_popularity, champion : ndarray of float64, shape (questions,)
         Figures of the same questions in the same order, all from models fitted
         before the cut. None: there is no champion to compare with.
+    person : ndarray of int, shape (questions,), optional
+        Whose each question is, see `ml.intervals.paired_interval`.
     coverage : tuple of float
         Share of the products in somebody's first ten, by the candidate and by the champion.
     asked : {"people", "questions"}
@@ -81,7 +87,7 @@ def decide(
     people = len(candidate)
     if people == 0:
         return Decision("skipped", "there was nobody to ask", {asked: 0})
-    mean, low, high = paired_interval(candidate, recent_popularity, seed=seed)
+    mean, low, high = paired_interval(candidate, recent_popularity, seed=seed, person=person)
     figures = {
         asked: people,
         "candidate": float(candidate.mean()),

@@ -10,8 +10,9 @@ import numpy as np
 
 from ml.content import ContentNeighbours
 from ml.estimators.table import sparse_table
-from ml.evaluate import Evaluation, Scorer, evaluate, paired_interval
+from ml.evaluate import Evaluation, Scorer, evaluate
 from ml.gate import Decision, decide
+from ml.intervals import paired_interval
 from ml.parts import AGAIN, NEW, SIMILAR
 from ml.questions import Question
 from ml.recipe import ListWeights, Recipe
@@ -19,7 +20,7 @@ from ml.scoring import ListScorer, SignalScorer
 from ml.similar import make_similar, rank_similar
 from ml.sources import ProductWords, Sources, fit_sources
 from ml.splits.similar import products_given
-from ml.splits.split import Split, met_matrix
+from ml.splits.split import Rows, Split, met_matrix
 
 Interval = tuple[float, float, float]
 
@@ -165,10 +166,12 @@ def _judge(
     popular = baselines["recent_popularity"].ndcg
     rival = baselines.get("champion") if champion_serves else None
     asked = "people" if question.name in (NEW, AGAIN) else "questions"
+    person = question.test.person
     decision = decide(
         candidate.ndcg,
         popular,
         None if rival is None else rival.ndcg,
+        person=person,
         coverage=(candidate.coverage, None if rival is None else rival.coverage),
         asked=asked,
         seed=seed,
@@ -176,7 +179,7 @@ def _judge(
     loses_champion = (
         rival is not None
         and not decision.promote
-        and decide(rival.ndcg, popular, asked=asked, seed=seed).status != "rejected"
+        and decide(rival.ndcg, popular, person=person, asked=asked, seed=seed).status != "rejected"
     )
     return Judgement(
         replace(decision, reason=f"{decision.reason}; judged by the {question.test.protocol}"),
@@ -184,17 +187,17 @@ def _judge(
         len(question.test.people),
         candidate.means(),
         {name: baseline.means() for name, baseline in baselines.items()},
-        _intervals(candidate, baselines, seed),
+        _intervals(candidate, baselines, person, seed),
         candidate.by_history_length(),
     )
 
 
 def _intervals(
-    candidate: Evaluation, baselines: Mapping[str, Evaluation], seed: int
+    candidate: Evaluation, baselines: Mapping[str, Evaluation], person: Rows, seed: int
 ) -> dict[str, Interval]:
-    intervals = {"ndcg_at_10": paired_interval(candidate.ndcg, seed=seed)}
+    intervals = {"ndcg_at_10": paired_interval(candidate.ndcg, seed=seed, person=person)}
     for name, baseline in baselines.items():
-        difference = paired_interval(candidate.ndcg, baseline.ndcg, seed=seed)
+        difference = paired_interval(candidate.ndcg, baseline.ndcg, seed=seed, person=person)
         intervals[f"ndcg_at_10_minus_{name}"] = difference
     return intervals
 

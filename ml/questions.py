@@ -64,7 +64,7 @@ def choose_questions(known: Interactions, *, window_s: float, seed: int) -> list
     protocols: dict[str, Protocol] = {NEW: new}
     if buys_again(known, cut=cut, window_s=window_s):
         protocols[AGAIN] = TimeWindow(cut, exclude_seen=False, goal=goal, window_s=window_s)
-    if have_order(known):
+    if have_order(known.take(known.time < cut)):
         protocols[SESSION] = NextInVisit(cut, window_s=window_s, most=MOST_ASKED, seed=seed)
     protocols[SIMILAR] = SimilarProducts(cut, window_s=window_s, most=MOST_ASKED, seed=seed)
     asked = [
@@ -86,7 +86,7 @@ def have_order(known: Interactions) -> bool:
 
 
 def _choose_goal(known: Interactions, cut: float, window_s: float) -> Literal["met", "bought"]:
-    """Ask for purchases where enough people bought, in this window and in the one before."""
+    """Ask for purchases where enough people bought in the window before the one that judges."""
     before = TimeWindow(cut - window_s, cut, exclude_seen=True, goal="bought", window_s=window_s)
     if not known.bought.any() or known.bought.all():
         return "met"

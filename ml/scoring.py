@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ml.dataset import Interactions
 from ml.memory import MEMORIES
-from ml.ranking import IntTable, blocks, top_k
+from ml.ranking import IntTable, blocks, top_k_entries
 from ml.recipe import ListWeights
 from ml.signals import FACTORS, OWN, SIGNALS, FloatArray, scale, weigh
 from ml.sources import Sources, remember_all
@@ -148,19 +148,25 @@ def rank_neighbours(
     now = float(products.time.max(initial=0.0))
     signals = SignalScorer(sources, products, now=now)
     given = met_matrix(products)
-    scorer = ListScorer(signals, weights, given)
-    tables = [name for name in weights.signals if SIGNALS[name][0] in sources.tables]
+    trend = trend_scores(sources, weights)
+    spoken = [name for name in weights.signals if SIGNALS[name][0] in sources.tables]
     width = min(k, sources.num_products)
     index = np.full((products.shape[0], width), -1, np.int32)
     score = np.zeros(index.shape, np.float32)
     for rows in blocks(products.shape[0], sources.num_products):
         people = np.arange(rows.start, rows.stop, dtype=np.int32)
-        scores = scorer(people)
-        named = np.zeros(scores.shape, dtype=bool)
-        for name in tables:
-            named |= signals.score(name, people) > 0
-        scores[~named | bar(sources.known, given, people)] = -np.inf
-        index[rows], score[rows] = top_k(scores, width)
+        barred = bar(sources.known, given, people)
+        # What no table has a word for is no neighbour, so nothing else need be weighed.
+        named = np.zeros(barred.shape, dtype=bool)
+        for signal in spoken:
+            named |= signals.score(signal, people) > 0
+        row, column = np.nonzero(named & ~barred)
+        scores = trend[column]
+        for signal, pair in weights.signals.items():
+            said = signals.score(signal, people)
+            best = np.max(said, axis=1, where=~barred, initial=0.0)
+            scores += weigh(scale(said[row, column], best[row]), *pair)
+        index[rows], score[rows] = top_k_entries(row, column, scores, len(people), width)
     return index, _between_0_and_1(index, score)
 
 
@@ -182,5 +188,5 @@ def one_each(products: npt.NDArray[Any], product_ids: list[str]) -> Interactions
 
 def _between_0_and_1(index: IntTable, score: FloatArray) -> FloatArray:
     """Map scores of any size to (0, 1) in their order: the logistic function of what is above."""
-    squeezed = 1.0 / (1.0 + np.exp(-score.astype(np.float64)))
+    squeezed = 1.0 / (1.0 + np.exp(-np.clip(score, -50.0, 50.0, dtype=np.float64)))
     return np.where(index >= 0, squeezed, 0.0).astype(np.float32)

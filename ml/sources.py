@@ -48,7 +48,7 @@ class Sources:
     tables : dict of str to ItemTable
         Source → its neighbours, for those of `ml.signals.TABLES` that were fitted.
     factors : ImplicitFactors or None
-        With the factors of products that nobody met, from their words.
+        Zero for products that nobody met.
     trends : dict of str to ndarray of float32, shape (products,)
         Popularity by each of `ml.signals.TRENDS` as shares of the most popular product; those of
         purchases only where some interactions are purchases and some are not.
@@ -198,8 +198,11 @@ def basket_strengths(train: Interactions, now: float) -> Any:
     """
     kept = train.take(train.weight > 0)
     day = np.where(kept.visit < 0, kept.time // DAY_S, 0.0)
-    columns = np.stack([kept.user.astype(np.float64), kept.visit.astype(np.float64), day])
-    _, basket = np.unique(columns, axis=1, return_inverse=True)
+    order = np.lexsort((day, kept.visit, kept.user))
+    begins = np.ones(len(kept), dtype=bool)
+    begins[1:] = np.any([np.diff(key[order]) != 0 for key in (kept.user, kept.visit, day)], axis=0)
+    basket = np.empty(len(kept), np.int64)
+    basket[order] = np.cumsum(begins) - 1
     baskets = coo_array(
         (np.ones(len(kept), np.float32), (basket, kept.product)),
         shape=(int(basket.max(initial=-1)) + 1, train.shape[1]),

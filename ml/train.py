@@ -59,10 +59,10 @@ def train(
 ) -> TrainingResult:
     """Tune and weigh, judge, refit on everything and pack.
 
-    The test window is the last 20 % of the time span, 1 to 30 days; what was
+    The test window is the last 20 % of the time span, an hour to 30 days; what was
     chosen was chosen in the window before it. Each list is judged by questions
     of its own, see `ml.questions`, and served for itself. Equal data and seed
-    give equal bytes.
+    give equal bytes, unless the budget of time ends tuning, which depends on the machine.
 
     Parameters
     ----------

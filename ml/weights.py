@@ -20,8 +20,6 @@ REGULARISATIONS = (0.3, 1.0, 3.0, 10.0)
 FEWEST_QUESTIONS = 20
 MOST_LEARNED_FROM = 1500
 FOLDS = 2
-# Enough to compare regularisations, each going on where the one before ended.
-STEPS = 40
 # Within half a percent of the best regularisation another is as good.
 AS_GOOD = 0.005
 
@@ -72,12 +70,10 @@ def learn_weights(split: Split, scorer: SignalScorer, *, seed: int) -> Learned:
     }
     best = max(singles, key=lambda name: singles[name])
     features = candidates.features()
-    # Several questions may be one person's: moments of a visit, products of a basket.
-    names = np.array(split.history.user_ids, dtype=object)[split.people]
-    people, person = np.unique(names, return_inverse=True)
+    person = split.person
     tried = (
         _try_regularisations(candidates, features, person, seed=seed)
-        if len(person) >= FEWEST_QUESTIONS and len(people) >= FOLDS
+        if len(person) >= FEWEST_QUESTIONS and len(np.unique(person)) >= FOLDS
         else {}
     )
     if not tried or max(tried.values()) < singles[best]:

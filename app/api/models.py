@@ -179,15 +179,22 @@ def _describe(artefact: ModelArtefact) -> dict[str, Any]:
 
 
 def _figures_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    counts = manifest.get("counts") or {}
+    """Give the figures of a manifest; of one that no process would serve, what has a shape."""
+    told = {
+        name: value if isinstance(value := manifest.get(name), dict) else None
+        for name in ("window", "counts", "metrics", "intervals", "baselines", "parts")
+    }
+    counts = told.pop("counts") or {}
+    parts = told.pop("parts")
     return {
-        "window": manifest.get("window"),
+        **told,
         "num_products": counts.get("products"),
         "num_interactions": counts.get("interactions"),
-        "metrics": manifest.get("metrics"),
-        "intervals": manifest.get("intervals"),
-        "baselines": manifest.get("baselines"),
-        "decision": {name: manifest.get(name) for name in ("status", "reason", "parts")},
+        "decision": {
+            "status": manifest.get("status"),
+            "reason": manifest.get("reason"),
+            "parts": parts,
+        },
     }
 
 

@@ -107,7 +107,9 @@ def describe_run(run: TrainingRun) -> dict[str, Any]:
     }
     seconds = _seconds_of(run, now())
     left = None
-    if run.status == RUNNING and seconds and run.percent >= _TELLING_PERCENT:
+    # A later attempt keeps the percentage of the one before, which says nothing of its own pace.
+    is_first = run.attempts == 1
+    if run.status == RUNNING and is_first and seconds and run.percent >= _TELLING_PERCENT:
         left = round(seconds * (100 - run.percent) / run.percent, 1)
     return {
         **columns,

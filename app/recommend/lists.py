@@ -120,12 +120,22 @@ def _unnamed(item: Recommendation) -> Recommendation:
     return replace(item, reason=UNNAMED, because=None, rung=rung)
 
 
+def name_cause(item: Recommendation, name: str) -> str:
+    """Give the reason of an item, its last word the name of the product that it is there for.
+
+    An id may be a word of the sentence ("in"), and that a product was met before names none.
+    """
+    if item.because is None or item.rung == AGAIN:
+        return item.reason
+    return item.reason.removesuffix(item.because) + name
+
+
 def _describe(item: Recommendation, shelves: Shelves) -> dict[str, Any]:
     card = shelves.card(item.product_id)
     cause = shelves.card(item.because) if item.because is not None else None
     reason = item.reason
-    if item.because is not None and cause is not None and cause.name:
-        reason = reason.replace(item.because, cause.name)
+    if cause is not None and cause.name:
+        reason = name_cause(item, cause.name)
     return {
         "product_id": item.product_id,
         "name": card.name if card else None,

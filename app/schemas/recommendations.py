@@ -129,7 +129,7 @@ class Wishes(Schema):
     """Many lists in one request."""
 
     requests = fields.List(
-        fields.Raw(),
+        fields.Raw(allow_none=True),
         required=True,
         validate=validate.Length(1, MAX_WISHES),
         metadata={

@@ -17,7 +17,6 @@ from ml.estimators.table import ItemTable, best_neighbours
 from ml.ranking import blocks
 from ml.text import split_words
 
-
 # "Product 4711": a word that more of the products share says nothing.
 COMMON_SHARE = 0.9
 

@@ -20,7 +20,7 @@ def choose_protocol(
 ) -> Protocol:
     """Choose by the data: later products of known people, or the next product within a visit.
 
-    The test window is the last 20 % of the time span, 1 to 30 days. Visits are
+    The test window is the last 20 % of the time span, an hour to 30 days. Visits are
     asked about where fewer than 30 known people came back in it, and visits
     give more questions.
 

@@ -64,6 +64,15 @@ class Split:
     rankable: Mask | None = None
     source: Protocol | None = None
 
+    @property
+    def person(self) -> Rows:
+        """Whose each of `people` is, in numbers from 0 without a gap, shape (questions asked,).
+
+        Several questions may be one person's: moments of a visit, products of a basket.
+        """
+        names = np.array(self.history.user_ids, dtype=object)[self.people]
+        return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
 
 class Protocol(Interface):
     """A way to ask. What tunes a model is split by `validation` from `Split.train` alone."""
@@ -99,11 +108,17 @@ def known_products(train: Interactions) -> Mask:
 
 
 def draw_people(split: Split, most: int, *, seed: int) -> Split:
-    """Return the split with at most so many of its questions, drawn by the seed."""
+    """Return the split with at most so many of its questions, drawn by the seed.
+
+    Of the histories those of the questions drawn are kept.
+    """
     if len(split.people) <= most:
         return split
-    drawn = np.random.default_rng(seed).choice(split.people, most, replace=False)
-    return replace(split, people=np.sort(drawn))
+    drawn = np.sort(np.random.default_rng(seed).choice(split.people, most, replace=False))
+    is_drawn = np.zeros(split.truth.shape[0], dtype=bool)
+    is_drawn[drawn] = True
+    history = split.history.take(is_drawn[split.history.user])
+    return replace(split, people=drawn, history=history)
 
 
 def in_order(interactions: Interactions) -> Interactions:

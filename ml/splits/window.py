@@ -75,9 +75,17 @@ class TimeWindow:
 
 
 def choose_window_days(
-    interactions: Interactions, *, share: float = 0.2, shortest: float = 1.0, longest: float = 30.0
+    interactions: Interactions,
+    *,
+    share: float = 0.2,
+    shortest: float = 1 / 24,
+    longest: float = 30.0,
 ) -> float:
-    """Choose the length of the test window: a share of the time span, within bounds."""
+    """Choose the length of the test window: a share of the time span, within bounds.
+
+    The window before it, which tunes, is as long. So it is no whole day where the data spans
+    a few days: too little would be left to learn from.
+    """
     if len(interactions) == 0:
         return shortest
     span_days = float(interactions.time.max() - interactions.time.min()) / DAY_S

@@ -121,11 +121,29 @@ def test_every_kind_of_task_finds_its_questions(bench, shop):
     assert asked["chosen"].protocol.startswith("later products of people known before")
 
 
+@pytest.mark.parametrize("cut", ["cut = 2024-01-10", "days = 40", "cut = 2024-01-25"])
+def test_an_early_cut_leaves_something_to_fit_what_is_tuned(bench, shop, monkeypatch, cut):
+    monkeypatch.setitem(TASKS, "early", f'protocol = "window"\nrepeats = true\n{cut}')
+    bench("--task", "none", tasks=["early"])
+    files = read_shop(shop, shop / "some.toml")
+    known, protocol = build_task(files, files.tasks[0])
+
+    tuning = protocol.validation().split(protocol.split(known).train)
+
+    assert len(tuning.train) > 0
+    assert bench(tasks=["early"]).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "table", "message"),
     [
         (["--task", "other"], "", "--task 'other' is none of: a"),
         ([], 'protocol = "window"\ncut = 2030-01-01', "task 'a': cut 2030-01-01T00:00:00Z lies"),
+        (
+            [],
+            'protocol = "window"\ncut = 2024-02-01\nvalidation = 2023-12-01',
+            "task 'a': validation 2023-12-01T00:00:00Z lies",
+        ),
         (
             [],
             'protocol = "window"\ncut = 2024-01-02\nend = 2024-01-03',

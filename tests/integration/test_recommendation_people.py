@@ -183,6 +183,7 @@ def test_a_batch_gives_what_single_requests_give_and_rejects_bad_ones_alone(
         {"user_id": "fan", "n": 5, "exclude_seen": True},
         {"user_id": 7},
         "not an object",
+        None,
         {"user_id": "x", "product_id": "y"},
         {"user_id": "half \ud83d"},
         {"product_id": "p00", "n": 3, "category": ["a, b"], "method": "content"},
@@ -195,14 +196,14 @@ def test_a_batch_gives_what_single_requests_give_and_rejects_bad_ones_alone(
         "results"
     ]
 
-    verdicts = ["ok", "ok", *["rejected"] * 3, "ok", "rejected", "ok", "rejected"]
+    verdicts = ["ok", "ok", *["rejected"] * 4, "ok", "rejected", "ok", "rejected"]
     assert [result["status"] for result in results] == verdicts
-    assert [result["index"] for result in results] == list(range(9))
+    assert [result["index"] for result in results] == list(range(10))
     assert {result["code"] for result in results if result["status"] == "rejected"} == {"invalid"}
     alone = body(client.get(f"{URL}/user/fan?n=5&exclude_seen=true", headers=admin))
     assert results[0]["recommendations"] == alone["recommendations"]
-    assert results[5]["recommendations"] == []
-    assert len(results[7]["recommendations"]) == 4
+    assert results[6]["recommendations"] == []
+    assert len(results[8]["recommendations"]) == 4
 
 
 @pytest.mark.parametrize("requests", [[], [{}] * 101, {}, "x", None])

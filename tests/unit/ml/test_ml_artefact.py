@@ -322,3 +322,23 @@ def test_wrong_arrays_are_not_even_packed():
         pack(make_arrays(), {})
     with pytest.raises(ArtefactError, match="must be of type <f4, got <f8"):
         pack(make_arrays() | {"popularity": np.zeros(3)}, MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("counts", "x"),
+        ("counts", {"products": "many"}),
+        ("parts", 5),
+        ("parts", {"new": "promoted"}),
+        ("window", [1]),
+        ("metrics", "x"),
+        ("trained_at", "yesterday"),
+        ("trained_at", 5),
+    ],
+)
+def test_a_manifest_that_tells_people_something_of_another_type_is_refused(name, value):
+    data = pack(make_arrays(), MANIFEST)
+
+    with pytest.raises(ArtefactError, match=name.removesuffix("s")):
+        unpack(data, {**describe(data, MANIFEST), name: value})

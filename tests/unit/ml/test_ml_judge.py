@@ -11,6 +11,8 @@ import pytest
 from ml.catalogue import align_catalogue
 from ml.content import ContentNeighbours
 from ml.dataset import DAY_S
+from ml.evaluate import evaluate
+from ml.intervals import paired_interval
 from ml.judge import fit_contestants, judge_list
 from ml.parts import NEW, SESSION, SIMILAR
 from ml.questions import choose_questions
@@ -71,6 +73,20 @@ def test_a_good_list_is_promoted_with_its_figures_and_baselines(asked, name):
     assert figures["asked"] == judgement.num_asked
     assert figures["status"] == "promoted"
     assert "judged by the" in figures["reason"]
+
+
+@every_list
+def test_intervals_draw_people_and_not_their_questions(asked, name):
+    candidate = recipe_of(GOOD)
+    test = asked[0][name].test
+
+    intervals = judge(asked, name, candidate).intervals
+    contestant, _ = fit_contestants(candidate, None, test.train, asked[1], cut=test.cut)
+    ndcg = evaluate(contestant.scorer(asked[0][name], asked[2]), test).ndcg
+
+    assert len(np.unique(test.person)) < len(test.people)
+    assert intervals["ndcg_at_10"] == paired_interval(ndcg, seed=0, person=test.person)
+    assert intervals["ndcg_at_10"] != paired_interval(ndcg, seed=0)
 
 
 @every_list

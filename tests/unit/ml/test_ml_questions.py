@@ -110,6 +110,19 @@ def test_where_nothing_can_be_asked_there_are_no_questions():
     assert choose_questions(one_moment, window_s=DAY_S, seed=0) == []
 
 
+def test_the_days_that_judge_do_not_decide_which_lists_there_are():
+    rows = [(f"u{n}", f"p{n * 7 % 90}", 20 - n / 40) for n in range(400)]
+    at_once = [(f"u{n}", f"p{n * 5 % 80}", 20 - n / 40) for n in range(400)]
+    later = [
+        (f"v{n}", f"p{(n + step) % 90}", 3 - step / 1440) for n in range(90) for step in range(9)
+    ]
+
+    asked = choose_questions(build([*rows, *at_once, *later]), window_s=5 * DAY_S, seed=0)
+
+    assert have_order(build([*rows, *at_once, *later]))
+    assert [question.name for question in asked] == [SIMILAR]
+
+
 def test_visits_have_an_order_where_most_products_follow_at_another_time():
     assert have_order(shop())
     assert not have_order(shop(in_order=False))

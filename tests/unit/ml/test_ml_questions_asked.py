@@ -284,8 +284,8 @@ def test_of_cold_products_nothing_is_known_and_they_are_ranked_alone():
     assert len(split.people) == 8
 
 
-@pytest.mark.parametrize(("span_days", "window_days"), [(0, 1), (2, 1), (50, 10), (400, 30)])
-def test_the_window_is_a_fifth_of_the_span_within_a_day_and_a_month(span_days, window_days):
+@pytest.mark.parametrize(("span_days", "window_days"), [(0, 1 / 24), (2, 0.4), (50, 10), (400, 30)])
+def test_the_window_is_a_fifth_of_the_span_within_an_hour_and_a_month(span_days, window_days):
     assert choose_window_days(build([(1, 1, 0), (1, 1, span_days)])) == window_days
 
 
@@ -294,7 +294,7 @@ def test_the_last_window_begins_its_length_before_the_last_interaction():
     nothing = data.take(np.zeros(2, dtype=bool))
 
     assert last_cut(data, 3) == START.timestamp() + 7 * DAY_S
-    assert choose_window_days(nothing) == 1
+    assert choose_window_days(nothing) == 1 / 24
     with pytest.raises(ValueError, match="window_days must be > 0"):
         last_cut(data, 0)
     with pytest.raises(ValueError, match="no interactions"):

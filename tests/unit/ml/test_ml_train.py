@@ -272,6 +272,10 @@ def within_one_day():
     ]
 
 
+def within_a_day_and_a_half():
+    return [(user, product, 1.5 * days) for user, product, days in within_one_day()]
+
+
 def one_purchase_a_week():
     """Every interaction has the time of its day alone, and five products make an order."""
     random = np.random.default_rng(3)
@@ -283,7 +287,10 @@ def one_purchase_a_week():
     ]
 
 
-@pytest.mark.parametrize("make", [everybody_met_everything, within_one_day, one_purchase_a_week])
+@pytest.mark.parametrize(
+    "make",
+    [everybody_met_everything, within_one_day, within_a_day_and_a_half, one_purchase_a_week],
+)
 def test_odd_shops_come_to_a_clear_state(interactions_of, noon, make):
     result = train(interactions_of(*make()), NOTHING, now=noon)
 
