@@ -124,12 +124,22 @@ def _hold(
     scorers["content"] = _by_content(signals, ContentNeighbours().fit(products))
     scorers["popularity"] = _for_all(sources.trends["trend_all"])
     scorers["recent_popularity"] = _for_all(sources.popularity)
+    if isinstance(protocol, ColdProducts):
+        scorers = {
+            model: scorer if model == SERVED else _without_zeros(scorer)
+            for model, scorer in scorers.items()
+        }
     return Contest(scorers, Recipe(choices, {name: learned.weights}), learned.ndcg)
 
 
 def _best_memory(source: str, ndcg: dict[str, float]) -> str:
     names = [signal_name(source, memory) for memory in SOURCES[source]]
     return max((name for name in names if name in ndcg), key=lambda name: ndcg[name])
+
+
+def _without_zeros(scorer: Scorer) -> Scorer:
+    """Rank nothing that a model knows nothing of: in the order of the ids it might do well."""
+    return lambda people: np.where((scores := scorer(people)) == 0, -np.inf, scores)
 
 
 def _single(signals: SignalScorer, signal: str) -> Scorer:

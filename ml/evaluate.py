@@ -21,7 +21,6 @@ __all__ = [
     "barred",
     "evaluate",
     "ndcg_at_10",
-    "paired_interval",
     "unknown_products",
 ]
 
@@ -157,36 +156,6 @@ def barred(
         mask: npt.NDArray[np.bool_] = split.seen[people].toarray() | for_all
         return mask
     return np.broadcast_to(for_all, (len(people), len(for_all)))
-
-
-def paired_interval(
-    first: PerPerson,
-    second: PerPerson | float = 0.0,
-    *,
-    seed: int,
-    rounds: int = 2000,
-    level: float = 0.95,
-) -> tuple[float, float, float]:
-    """Return the mean of first - second and its bootstrap interval (mean, low, high).
-
-    People are drawn with replacement, each with both figures, since the
-    same person is easy or hard for both models.
-
-    Parameters
-    ----------
-    first, second : ndarray, shape (people,)
-        Figures of the same people in the same order; `second` may be one number.
-    """
-    difference = np.asarray(first - second, dtype=np.float64)
-    if difference.size == 0:
-        return 0.0, 0.0, 0.0
-    random = np.random.default_rng(seed)
-    means = np.empty(rounds)
-    for rows in blocks(rounds, difference.size):
-        drawn = random.integers(difference.size, size=(rows.stop - rows.start, difference.size))
-        means[rows] = difference[drawn].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(difference.mean()), float(low), float(high)
 
 
 def _bar(

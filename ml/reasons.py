@@ -13,15 +13,19 @@ import numpy.typing as npt
 
 from ml.layout import ATTRIBUTES
 
+FEWEST_TOLD = 2
 POPULAR = "popular lately"
 SPELLINGS = {"color": "colour"}
 
 
 def together(people: int) -> str:
-    """Say how many people met both products, the one asked about and the one shown."""
-    if people == 0:
+    """Say how many people met both products, the one asked about and the one shown.
+
+    Of one person alone nothing is told: a list must not say what somebody looked at.
+    """
+    if people < FEWEST_TOLD:
         return "popular with the same people"
-    return f"{people} {'person' if people == 1 else 'people'} showed interest in both"
+    return f"{people} people showed interest in both"
 
 
 def because_of(product_id: str) -> str:

@@ -18,7 +18,7 @@ from ml.budget import Budget, Stopwatch
 from ml.catalogue import align_catalogue, list_products
 from ml.content import ContentNeighbours
 from ml.dataset import DAY_S, Interactions
-from ml.gate import decide_artefact
+from ml.gate import TITLES, decide_artefact
 from ml.judge import Judgement, fit_contestants, judge_list
 from ml.parallel import run_all, single_threaded_blas
 from ml.parts import SIMILAR, promoted_lists
@@ -144,6 +144,12 @@ def _train(
         {name: judgement.decision for name, judgement in judged.items()},
         [name for name, judgement in judged.items() if judgement.loses_champion],
     )
+    unasked = sorted(promoted_lists(champion_parts) - set(judged))
+    if unasked:
+        names = " and ".join(TITLES[name] for name in unasked)
+        decision = replace(
+            decision, reason=f"{decision.reason} The data no longer ask for the champion's {names}."
+        )
     decision = replace(decision, reason=decision.reason + champion[1])
     figures = judged_figures(judged)
     with watch.stage("refit"):

@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import ndcg_score
 
 from ml.dataset import DAY_S
-from ml.evaluate import evaluate, ndcg_at_10, paired_interval
+from ml.evaluate import evaluate, ndcg_at_10
 from ml.exposure import gini
+from ml.intervals import paired_interval
 from ml.ranking import top_k
 from ml.splits import ColdProducts, TimeWindow
 

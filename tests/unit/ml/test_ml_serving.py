@@ -255,7 +255,7 @@ def test_reasons_name_what_two_products_share(one, other, shares_words, reason):
 
 
 def test_one_is_a_person_and_two_are_people():
-    assert together(1) == "1 person showed interest in both"
+    assert together(1) == "popular with the same people"
     assert together(41) == "41 people showed interest in both"
 
 
