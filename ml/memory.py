@@ -102,23 +102,49 @@ def remember(
         In order of row and product.
     strength : ndarray of float32, shape (m,)
     """
-    if memory.bought_only:
-        histories = histories.take(histories.bought)
-    if len(histories.row) == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-    key = histories.row * num_products + histories.product
-    keys, place = np.unique(key, return_inverse=True)
-    row, product = np.divmod(keys, num_products)
-    age_s = np.maximum(histories.age_s, 0.0)
-    if memory.step is not None:
-        strength = memory.step ** _moments_since(row, _smallest(age_s, place, len(keys)))
-    else:
-        worth = histories.weight**weight_exponent
-        if memory.half_life_days is not None:
-            worth = worth * np.exp2(-age_s / (memory.half_life_days * DAY_S))
-        strength = np.log1p(np.bincount(place, weights=worth, minlength=len(keys)))
-    kept = strength > LEAST
-    return row[kept], product[kept], strength[kept].astype(np.float32)
+    pairs = Pairs(histories, num_products=num_products)
+    strength = pairs.strengths(memory, weight_exponent=weight_exponent)
+    kept = strength > 0
+    return pairs.row[kept], pairs.product[kept], strength[kept]
+
+
+class Pairs:
+    """The products of histories, each once, to be remembered in several ways.
+
+    Parameters
+    ----------
+    histories : Histories
+    num_products : int
+
+    Attributes
+    ----------
+    row, product : ndarray of int64, shape (pairs,)
+        In order of row and product.
+    """
+
+    def __init__(self, histories: Histories, *, num_products: int) -> None:
+        key = histories.row * num_products + histories.product
+        keys, self._place = np.unique(key, return_inverse=True)
+        self.row, self.product = np.divmod(keys, max(num_products, 1))
+        self._histories = histories
+        self._age_s = np.maximum(histories.age_s, 0.0)
+
+    def strengths(self, memory: Memory, *, weight_exponent: float) -> FloatArray:
+        """Return the strength of each pair by one way to remember, 0 where it is forgotten."""
+        size = len(self.row)
+        chosen = self._histories.bought if memory.bought_only else slice(None)
+        place, age_s = self._place[chosen], self._age_s[chosen]
+        if memory.step is not None:
+            newest = _smallest(age_s, place, size)
+            is_met = np.isfinite(newest)
+            moments = _moments_since(self.row, np.where(is_met, newest, np.finfo(np.float64).max))
+            strength = np.where(is_met, memory.step**moments, 0.0)
+        else:
+            worth = self._histories.weight[chosen] ** weight_exponent
+            if memory.half_life_days is not None:
+                worth = worth * np.exp2(-age_s / (memory.half_life_days * DAY_S))
+            strength = np.log1p(np.bincount(place, weights=worth, minlength=size))
+        return np.where(strength > LEAST, strength, 0.0).astype(np.float32)
 
 
 def _smallest(values: npt.NDArray[Any], place: IntArray, size: int) -> npt.NDArray[np.float64]:
@@ -129,6 +155,8 @@ def _smallest(values: npt.NDArray[Any], place: IntArray, size: int) -> npt.NDArr
 
 def _moments_since(row: IntArray, age_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return how many different moments of the same history came later, for each product."""
+    if len(row) == 0:
+        return np.zeros(0)
     order = np.lexsort((age_s, row))
     later = np.zeros(len(order), dtype=np.int64)
     same_row = row[order][1:] == row[order][:-1]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.layout import Arrays
-from ml.memory import MEMORIES, Histories, remember
+from ml.memory import MEMORIES, Histories, Pairs
 from ml.recipe import Choices, ListWeights
 from ml.rows import SparseRows
 from ml.signals import FACTORS, OWN, SIGNALS, FloatArray, scale, weigh
@@ -78,6 +78,11 @@ class Person:
             np.array(bought, bool),
         )
 
+    def as_histories(self) -> Histories:
+        """Return it as one history of many."""
+        rows = np.zeros(len(self.places), np.int64)
+        return Histories(rows, self.places, self.weight, self.age_s, self.bought)
+
 
 class PersonScorer:
     """Scores of one list for one person at a time.
@@ -121,28 +126,31 @@ class PersonScorer:
         seen : ndarray of int64
             Products that are not ranked.
         """
-        heard = Heard(self._trend.copy(), np.unique(person.places), self._heard_as)
-        ranked = self._known.copy()
-        ranked[seen] = False
+        pairs = Pairs(person.as_histories(), num_products=len(self._trend))
+        places = pairs.product
+        heard = Heard(self._trend.copy(), places, self._heard_as)
+        ranked = self._known.astype(np.float32)
+        ranked[seen] = 0.0
         remembered = {
-            memory: self._remember(person, memory)
+            memory: pairs.strengths(MEMORIES[memory], weight_exponent=self._choices.weight_exponent)
             for memory in {SIGNALS[signal][1] for signal in self._weights.signals}
         }
-        said = {source: rows.gather(heard.places) for source, rows in self._tables.items()}
+        said = {source: rows.gather(places) for source, rows in self._tables.items()}
         for signal, pair in self._weights.signals.items():
             source, memory = SIGNALS[signal]
             strength = remembered[memory]
             if source == OWN:
                 scores = np.zeros(len(self._trend), np.float32)
-                scores[heard.places] = strength
+                scores[places] = strength
             elif source == FACTORS:
-                folded = self._fold_in(heard.places, strength)
+                folded = self._fold_in(places, strength)
                 scores = self._factors @ folded.sum(axis=1)
             else:
                 which, product, score = said[source]
                 spoken = strength[which] * score
                 scores = np.bincount(product, spoken, len(self._trend)).astype(np.float32)
-            best = np.max(scores, where=ranked, initial=0.0)
+            # What is not ranked counts as 0, which is what the best one is at least.
+            best = max(float((scores * ranked).max(initial=0.0)), 0.0)
             heard.scores += weigh(scale(scores, np.array([best])), *pair)
             if source in said and best > 0 and sum(pair) > 0:
                 heard.note(which, product, spoken * np.float32(sum(pair) / best))
@@ -150,26 +158,6 @@ class PersonScorer:
                 heard.note_factors(folded * np.float32(sum(pair) / best), self._factors)
         self._score_unmet(heard.scores)
         return heard
-
-    def _remember(self, person: Person, memory: str) -> FloatArray:
-        """Return the strength of each product of the history, in order of its place."""
-        histories = Histories(
-            np.zeros(len(person.places), np.int64),
-            person.places,
-            person.weight,
-            person.age_s,
-            person.bought,
-        )
-        _, product, strength = remember(
-            histories,
-            MEMORIES[memory],
-            weight_exponent=self._choices.weight_exponent,
-            num_products=len(self._trend),
-        )
-        every = np.unique(person.places)
-        strengths = np.zeros(len(every), np.float32)
-        strengths[np.searchsorted(every, product)] = strength
-        return strengths
 
     def _fold_in(self, places: Places, strength: FloatArray) -> FloatArray:
         """Return the part of each product of the history in the person's factors, as columns.

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
+
 from cli.servers.account import (
     Account,
     choose_account,
@@ -50,7 +52,7 @@ max_connections = 60
 # A question about all days locks their partitions with every index: four thousand locks for a year.
 # At the default, 64, the fourth such question at once fails.
 max_locks_per_transaction = 1024
-shared_buffers = 128MB
+shared_buffers = {buffers_mb}MB
 work_mem = 16MB
 maintenance_work_mem = 64MB
 effective_cache_size = 512MB
@@ -70,6 +72,11 @@ log_line_prefix = '%m [%p] '
 log_checkpoints = off
 """
 
+#: A person's history is read from an index and a heap of each day: hundreds of pages, at random.
+#: It is quick only where they stay in memory. Small databases never touch what they do not need.
+LEAST_BUFFERS_MB, MOST_BUFFERS_MB = 128, 1024
+BUFFERS_SHARE = 1 / 16
+
 # For tests: the data need not outlive the machine.
 FAST = """\
 fsync = off
@@ -78,6 +85,14 @@ full_page_writes = off
 wal_level = minimal
 max_wal_senders = 0
 """
+
+
+def choose_buffers_mb(*, fast: bool) -> int:
+    """Give PostgreSQL a sixteenth of the machine's memory for its pages, within bounds."""
+    if fast:
+        return LEAST_BUFFERS_MB
+    share_mb = int(psutil.virtual_memory().total * BUFFERS_SHARE) // 2**20
+    return min(max(share_mb, LEAST_BUFFERS_MB), MOST_BUFFERS_MB)
 
 
 def start_postgres(
@@ -99,7 +114,12 @@ def start_postgres(
     ensure_cluster(cluster, binaries, account)
     for stale in (sockets / SOCKET, sockets / f"{SOCKET}.lock", cluster / "postmaster.pid"):
         stale.unlink(missing_ok=True)
-    write_for(account, config, CONFIG.format(sockets=sockets) + (FAST if fast else ""))
+    write_for(
+        account,
+        config,
+        CONFIG.format(sockets=sockets, buffers_mb=choose_buffers_mb(fast=fast))
+        + (FAST if fast else ""),
+    )
     command = [str(binaries / "postgres"), "-D", str(cluster), "-c", f"config_file={config}"]
     process = launch(command, log=log, account=account)
 
