@@ -18,7 +18,6 @@ __all__ = [
     "NDCG_AT",
     "Evaluation",
     "Scorer",
-    "barred",
     "evaluate",
     "ndcg_at_10",
     "unknown_products",
@@ -146,16 +145,6 @@ def unknown_products(split: Split) -> npt.NDArray[np.bool_]:
     if split.rankable is not None:
         return ~split.rankable
     return ~known_products(split.train)
-
-
-def barred(
-    split: Split, people: npt.NDArray[np.int32], for_all: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.bool_]:
-    """Return which products are not ranked for whom, shape (people, products)."""
-    if split.exclude_seen:
-        mask: npt.NDArray[np.bool_] = split.seen[people].toarray() | for_all
-        return mask
-    return np.broadcast_to(for_all, (len(people), len(for_all)))
 
 
 def _bar(
