@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from apispec.ext.marshmallow.common import resolve_schema_instance
 from flask_smorest import Blueprint
 from webargs.flaskparser import FlaskParser
 
@@ -53,6 +54,10 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.append(_document_access)
+
+    def arguments(self, schema: Any, **options: Any) -> Any:
+        """Declare what a view is asked with: its schema is made once, not for each request."""
+        return super().arguments(resolve_schema_instance(schema), **options)
 
     def add_url_rule(
         self,

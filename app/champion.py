@@ -20,7 +20,7 @@ from app.recommend.ranking import try_out
 from app.snapshot import Snapshot
 from ml.artefact import unpack
 from ml.serving import Model
-from models.model_artefacts import ModelArtefact
+from models.model_artefacts import ModelArtefact, find_missing
 from models.model_promotions import read_promotion, walk_back
 
 log = structlog.get_logger()
@@ -42,6 +42,8 @@ class Champion:
     size_bytes: int
     manifest: dict[str, Any]
     model: Model
+    #: How many days before the training the first interaction happened that it learned from.
+    days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def open_model(artefact: ModelArtefact) -> Model:
 def _look(session: Session, known: _Served) -> _Served:
     """Find the newest promotion whose model verifies, loading it unless it is served already."""
     refused = dict(known.refused)
-    problem: Refused | None = None
+    missing = find_missing(session)
+    problem = Refused(missing, "it is not among the kept models") if missing else None
     champion: Champion | None = None
     for artefact, served_from in islice(_promoted(session), _TRIES):
         name = (artefact.version, artefact.sha256)
@@ -130,12 +133,22 @@ def _promoted(session: Session) -> Iterator[tuple[ModelArtefact, datetime]]:
 
 
 def _load(artefact: ModelArtefact, served_from: datetime) -> Champion | Refused:
+    manifest = artefact.manifest
     try:
         model = open_model(artefact)
+        days = _days_learned(manifest)
     # Whatever a crafted model or manifest makes fail: the old model goes on.
     except Exception as error:
         reason = str(error) or type(error).__name__
         log.error("model_refused", version=artefact.version, reason=reason)
         return Refused(artefact.version, reason)
     log.info("model_served", version=artefact.version)
-    return Champion(artefact.version, served_from, artefact.size_bytes, artefact.manifest, model)
+    return Champion(artefact.version, served_from, artefact.size_bytes, manifest, model, days)
+
+
+def _days_learned(manifest: Mapping[str, Any]) -> int:
+    first, trained = (
+        datetime.fromisoformat(text)
+        for text in (manifest["window"]["first_interaction"], manifest["trained_at"])
+    )
+    return max(1, (trained - first).days + 1)

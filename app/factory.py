@@ -92,6 +92,8 @@ def create_app(
     app = Flask("millrace", static_folder=None)
     # Every path works with and without its last slash.
     app.url_map.strict_slashes = False
+    # Ids of products and users stand in paths as they are, "a//b" among them.
+    app.url_map.merge_slashes = False
     app.config.update(
         MAX_CONTENT_LENGTH=max(MAX_BODY_BYTES, settings.max_request_bytes),
         SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,

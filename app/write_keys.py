@@ -15,7 +15,7 @@ from models.api_keys import WriteKey, hash_key, is_same_hash, read_write_keys
 
 
 class KeysNotLoadedError(Exception):
-    """The write keys could not be read yet: the database has been away since the start."""
+    """A write key cannot be judged: the database is away, and it may be newer than those known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,21 @@ class WriteKeys:
     """
 
     def __init__(self, engine: Engine, *, refresh_s: float = 5.0, patience_s: float = 1.0) -> None:
-        self._patience_s = patience_s
+        #: How long a request waits for the first read of a new process.
+        self.patience_s = patience_s
         self._known = Snapshot(engine, _read, _Known(), name="write-keys", refresh_s=refresh_s)
 
     def find(self, key: str) -> WriteKey | None:
         """Give what is known of a write key, None when there is none. Raises KeysNotLoadedError."""
         self._known.watch()
-        if not self._known.wait(self._patience_s):
+        if not self._known.wait(self.patience_s):
             raise KeysNotLoadedError
         digest = hash_key(key)
         found = self._known.value.keys.get(digest)
         if found is None or not is_same_hash(found.key_hash, digest):
             # It may be new.
+            if self._known.is_stale:
+                raise KeysNotLoadedError
             self._known.want()
             return None
         return found

@@ -13,6 +13,7 @@ from bench import export as exporting
 from bench import reports as asking
 from bench import seed as seeding
 from bench.machine import describe_machine
+from cli.bench_options import as_json_option, number_option, seed_option
 from cli.installation import installation
 from cli.prepare import prepare
 from cli.progress import progress_bar
@@ -21,37 +22,13 @@ from tasks.aggregate import aggregate_dirty
 
 
 @click.command(epilog="Example: ./millrace bench seed --events 5000000 --days 60 --json")
-@click.option(
-    "--events",
-    default=5_000_000,
-    show_default=True,
-    type=click.IntRange(1),
-    help="How many to make.",
-)
-@click.option(
-    "--days",
-    default=60,
-    show_default=True,
-    type=click.IntRange(1, 360),
-    help="The last days that they lie in.",
-)
-@click.option(
-    "--products",
-    default=10_000,
-    show_default=True,
-    type=click.IntRange(1, 99_999),
-    help="How many they are about.",
-)
-@click.option(
-    "--people",
-    default=200_000,
-    show_default=True,
-    type=click.IntRange(1, 999_999),
-    help="How many they are of.",
-)
-@click.option("--seed", default=1, show_default=True, help="Another one adds other events.")
+@number_option("events", 5_000_000, click.IntRange(1), "How many to make.")
+@number_option("days", 60, click.IntRange(1, 360), "The last days that they lie in.")
+@number_option("products", 10_000, click.IntRange(1, 99_999), "How many they are about.")
+@number_option("people", 200_000, click.IntRange(1, 999_999), "How many they are of.")
+@seed_option("Another one adds other events.")
 @click.option("--yes", is_flag=True, help="Add to an installation that has events.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+@as_json_option
 def seed(
     events: int, days: int, products: int, people: int, seed: int, yes: bool, as_json: bool
 ) -> None:
@@ -88,14 +65,8 @@ def seed(
 
 
 @click.command(epilog="Example: ./millrace bench reports --rounds 50 --json")
-@click.option(
-    "--rounds",
-    default=30,
-    show_default=True,
-    type=click.IntRange(2),
-    help="How often each is asked for.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+@number_option("rounds", 30, click.IntRange(2), "How often each is asked for.")
+@as_json_option
 def reports(rounds: int, as_json: bool) -> None:
     """Time every report and page of the event list of this installation, beside its limit."""
     with installation() as (settings, engine):
@@ -124,21 +95,9 @@ def reports(rounds: int, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: ./millrace bench export --rows 5000000 --json")
-@click.option(
-    "--rows",
-    default=5_000_000,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Events to export, at the most.",
-)
-@click.option(
-    "--rounds",
-    default=3,
-    show_default=True,
-    type=click.IntRange(1),
-    help="How often each way is measured.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+@number_option("rows", 5_000_000, click.IntRange(1), "Events to export, at the most.")
+@number_option("rounds", 3, click.IntRange(1), "How often each way is measured.")
+@as_json_option
 def export(rows: int, rounds: int, as_json: bool) -> None:
     """The export of this installation against plain COPY of the same columns, in turns."""
     with installation() as (settings, engine), Console(stderr=True).status("starting") as status:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bench import doors as measuring
 from bench.machine import describe_machine
+from cli.bench_options import as_json_option, number_option
 from cli.prepare import prepare
 from cli.servers import start_servers
 from settings import read_settings
@@ -22,14 +23,8 @@ BATCHES = (1, 10, 100)
 
 
 @click.command(epilog="Example: ./millrace bench doors --json")
-@click.option(
-    "--rounds",
-    default=15,
-    show_default=True,
-    type=click.IntRange(1),
-    help="How often each door is measured.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+@number_option("rounds", 15, click.IntRange(1), "How often each door is measured.")
+@as_json_option
 def doors(rounds: int, as_json: bool) -> None:
     """The same events in each dialect's words, against our own, in turns."""
     # The web server's frameworks are loaded by the commands that need them only.

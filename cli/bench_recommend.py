@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.bench_options import FiniteRange, as_json_option, seed_option
 from cli.progress import Bar, progress_bar
 from settings import read_settings
 
@@ -40,11 +41,11 @@ _SHOWN = {"ndcg@10": "NDCG", "recall@10": "recall", "coverage@10": "coverage"}
     help="What its columns mean; by default its own mapping.toml, or a layout that is known.",
 )
 @click.option("--task", "names", multiple=True, help="Only this task; may be given again.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of all chance.")
+@seed_option("Of all chance.", default=0)
 @click.option(
-    "--budget", type=click.FloatRange(1), help="Seconds that training may take; no end by default."
+    "--budget", type=FiniteRange(1), help="Seconds that training may take; no end by default."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+@as_json_option
 def recommend(
     directory: Path,
     mapping: Path | None,

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from bench import serve as serving
 from bench.machine import describe_machine
+from cli.bench_options import FiniteRange, as_json_option, number_option, seed_option
 from cli.installation import installation
 from cli.progress import progress_bar
 from cli.servers.environment import environment_of
@@ -31,22 +32,12 @@ _READY_WITHIN_S = 30.0
 
 
 @click.command(epilog="Example: ./millrace bench serve --rate 100 --seconds 30 --json")
-@click.option(
-    "--rate",
-    default=100.0,
-    show_default=True,
-    type=click.FloatRange(1, 10_000),
-    help="Requests a second.",
+@number_option("rate", 100.0, FiniteRange(1, 10_000), "Requests a second.")
+@number_option(
+    "seconds", 30, click.IntRange(1, 3600), "How long, after five seconds of warming up."
 )
-@click.option(
-    "--seconds",
-    default=30,
-    show_default=True,
-    type=click.IntRange(1, 3600),
-    help="How long, after five seconds of warming up.",
-)
-@click.option("--seed", default=1, show_default=True, help="Another one asks for other lists.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+@seed_option("Another one asks for other lists.")
+@as_json_option
 def serve(rate: float, seconds: int, seed: int, as_json: bool) -> None:
     """Time the recommendations of this installation through HTTP, beside their limits."""
     warm_up = int(rate * WARM_UP_S)

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.figures import DISCOUNT, IDEAL, NDCG_AT
+from ml.ranking import top_k, top_k_entries
 from ml.recipe import ListWeights
-from ml.scoring import SignalScorer, bar
+from ml.scoring import Shares, SignalScorer, bar
 from ml.splits.split import Split
 
 #: How many of each signal's best products are candidates.
@@ -94,17 +95,29 @@ def find_candidates(split: Split, scorer: SignalScorer, signals: Sequence[str]) 
     """
     trends = scorer.sources.trends
     trend_shares = np.stack(list(trends.values()))
+    most_seen = int(np.diff(split.seen.indptr).max(initial=0)) if split.exclude_seen else 0
+    leaders = [
+        _leading(np.where(scorer.sources.known, share, 0.0), PER_SIGNAL + most_seen)
+        for share in trend_shares
+    ]
     step = max(1, CELLS_PER_BLOCK // max(scorer.sources.num_products, 1))
     parts = []
     for start in range(0, len(split.people), step):
         people = split.people[start : start + step]
         bars = bar(scorer.sources.known, split.seen if split.exclude_seen else None, people)
-        shares = [share for _, share in scorer.shares(signals, people, bars)]
+        shares = [scorer.shares(signal, people, bars) for signal in signals]
         chosen = np.zeros(bars.shape, dtype=bool)
-        for share in (*shares, *trend_shares[:, None, :]):
-            _choose_best(chosen, np.where(bars, 0.0, share))
+        for share in shares:
+            _choose_best(chosen, share, bars)
+        for leading in leaders:
+            free = ~bars[:, leading]
+            row, place = np.nonzero(free & (np.cumsum(free, axis=1) <= PER_SIGNAL))
+            chosen[row, leading[place]] = True
         row, column = np.nonzero(chosen)
-        table = np.stack([share[row, column] for share in shares] + list(trend_shares[:, column]))
+        table = np.stack(
+            [_read(share, row, column, bars.shape) for share in shares]
+            + list(trend_shares[:, column])
+        )
         hit = split.truth[people].toarray()[row, column]
         parts.append((row + start, column.astype(np.int32), hit, table.T))
     width = len(signals) + len(trends)
@@ -122,11 +135,31 @@ def find_candidates(split: Split, scorer: SignalScorer, signals: Sequence[str]) 
     return Candidates(question, product, hit, table, list(signals), list(trends), num_true)
 
 
-def _choose_best(chosen: npt.NDArray[np.bool_], shares: FloatArray) -> None:
-    """Mark the best products of each row that have a share at all, in place."""
-    k = min(PER_SIGNAL, shares.shape[1])
-    if k == 0:
-        return
-    place = np.argpartition(-shares, k - 1, axis=1)[:, :k]
-    row, at = np.nonzero(np.take_along_axis(shares, place, axis=1) > 0)
-    chosen[row, place[row, at]] = True
+def _leading(share: FloatArray, most: int) -> npt.NDArray[np.int64]:
+    """Return the products with the largest shares above 0, best first."""
+    order = np.argsort(-share, kind="stable")[:most]
+    return order[share[order] > 0]
+
+
+def _choose_best(
+    chosen: npt.NDArray[np.bool_], shares: Shares, barred: npt.NDArray[np.bool_]
+) -> None:
+    """Mark the best products of each row that may be ranked and have a share at all, in place."""
+    row, column, share = shares
+    if share.ndim == 2:
+        index, _ = top_k(np.where(barred | (share <= 0), -np.inf, share), PER_SIGNAL)
+    else:
+        kept = (share > 0) & ~barred[row, column]
+        index, _ = top_k_entries(row[kept], column[kept], share[kept], len(chosen), PER_SIGNAL)
+    row, place = np.nonzero(index >= 0)
+    chosen[row, index[row, place]] = True
+
+
+def _read(
+    shares: Shares, row: npt.NDArray[Any], column: npt.NDArray[Any], shape: tuple[int, ...]
+) -> FloatArray:
+    """Return the shares of some cells."""
+    whole = np.zeros(shape, np.float32)
+    whole[shares.row, shares.column] = shares.share
+    cells: FloatArray = whole[row, column]
+    return cells

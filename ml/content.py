@@ -11,10 +11,16 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ml.catalogue import TEXT_COLUMNS
-from ml.ranking import FloatTable, IntTable, blocks, top_k
+from ml.estimators.table import best_neighbours
+from ml.ranking import FloatTable, IntTable, blocks, top_k, top_k_entries
 from ml.text import split_words
+from ml.word_index import WordIndex, pairs_of
 
 NEUTRAL_QUANTILES = 256
+#: Of more products not all pairs are compared.
+MOST_FOR_ALL_PAIRS = 12_000
+#: Of those with the most words in common so many times more than are kept are compared.
+SPARE = 8
 
 
 class ContentNeighbours:
@@ -64,7 +70,8 @@ class ContentNeighbours:
         """Find the neighbours of each product.
 
         The products are compared in blocks: memory grows with the number of
-        products, time with its square.
+        products, time with its square. Of more than 12,000 products each is compared with
+        those that have the most words in common, see `ml.word_index`, and those nearest in price.
 
         Parameters
         ----------
@@ -82,7 +89,15 @@ class ContentNeighbours:
             _has_telling_words(self.text_) | np.isfinite(self.price_) | np.isfinite(self.rating_)
         )
         self._text_by_word = self.text_.T.tocsr()
-        self._find_neighbours(len(catalogue))
+        width = min(self.neighbours, max(len(catalogue) - 1, 0))
+        self.index_ = np.full((len(catalogue), width), -1, np.int32)
+        self.score_ = np.zeros((len(catalogue), width), np.float32)
+        self.shares_words_ = np.zeros((len(catalogue), width), np.bool_)
+        if self.known_.any():
+            if len(catalogue) <= MOST_FOR_ALL_PAIRS:
+                self._compare_all_pairs()
+            else:
+                self._compare_near_ones()
         return self
 
     def similarity(self, rows: slice) -> tuple[FloatTable, FloatTable]:
@@ -97,12 +112,9 @@ class ContentNeighbours:
         )
         return similarity, cosine
 
-    def _find_neighbours(self, num_products: int) -> None:
-        width = min(self.neighbours, max(num_products - 1, 0))
-        self.index_ = np.full((num_products, width), -1, np.int32)
-        self.score_ = np.zeros((num_products, width), np.float32)
-        self.shares_words_ = np.zeros((num_products, width), np.bool_)
-        for rows in blocks(num_products, num_products) if self.known_.any() else ():
+    def _compare_all_pairs(self) -> None:
+        num_products, width = self.index_.shape
+        for rows in blocks(num_products, num_products):
             similarity, cosine = self.similarity(rows)
             own = np.arange(rows.start, rows.stop)
             similarity[np.arange(len(own)), own] = -np.inf
@@ -112,6 +124,41 @@ class ContentNeighbours:
             self.index_[rows], self.score_[rows] = index, score
             shared = np.take_along_axis(cosine, np.maximum(index, 0), axis=1) > 0
             self.shares_words_[rows] = shared & (index >= 0)
+
+    def _compare_near_ones(self) -> None:
+        num_products, width = self.index_.shape
+        words = WordIndex(self.text_)
+        near_in_price = _neighbours_in_order(self.price_, self.rating_, width)
+        for rows in blocks(num_products, num_products):
+            by_words, _ = best_neighbours(
+                words.cosines(rows, 2 * width), SPARE * width, first_product=rows.start
+            )
+            row, other = pairs_of(np.hstack((by_words, near_in_price[rows])))
+            # Each pair once, row by row.
+            row, other = np.divmod(np.unique(row * num_products + other), num_products)
+            one = row + rows.start
+            kept = (one != other) & self.known_[one] & self.known_[other]
+            row, one, other = row[kept], one[kept], other[kept]
+            cosine = words.compare(one, other)
+            similarity = self.text_weight * cosine
+            similarity += self.price_weight * _near(
+                self.price_[one], self.price_[other], _price_proximity, self.neutral_price_
+            )
+            similarity += self.rating_weight * _near(
+                self.rating_[one], self.rating_[other], _rating_proximity, self.neutral_rating_
+            )
+            num_rows = rows.stop - rows.start
+            index, score = top_k_entries(row, other, similarity, num_rows, width)
+            self.index_[rows], self.score_[rows] = index, score
+            again, named = pairs_of(index)
+            shared = np.zeros(index.shape, np.bool_)
+            shared[index >= 0] = words.compare(again + rows.start, named) > 0
+            self.shares_words_[rows] = shared
+
+
+def without_ratings(catalogue: pd.DataFrame) -> pd.DataFrame:
+    """Return a catalogue to judge by: averages of all time hold what is asked about."""
+    return catalogue.assign(avg_rating=np.float32(np.nan))
 
 
 def _text_matrix(catalogue: pd.DataFrame) -> Any:
@@ -161,8 +208,34 @@ def _pairs(
     proximity: Any,
     neutral: np.float32,
 ) -> FloatTable:
-    near = proximity(np.abs(left[:, None] - right[None, :]))
-    unknown = ~np.isfinite(right)
-    near[:, unknown] = neutral
-    near[~np.isfinite(left)] = neutral
+    return _near(left[:, None], right[None, :], proximity, neutral)
+
+
+def _near(
+    left: npt.NDArray[np.float32],
+    right: npt.NDArray[np.float32],
+    proximity: Any,
+    neutral: np.float32,
+) -> FloatTable:
+    """Return the proximity of pairs; the neutral one where either is unknown."""
+    near = proximity(np.abs(left - right))
+    near[np.isnan(near)] = neutral
     return np.asarray(near, dtype=np.float32)
+
+
+def _neighbours_in_order(
+    first: npt.NDArray[np.float32], second: npt.NDArray[np.float32], k: int
+) -> IntTable:
+    """Return the k before and the k behind each product in order of two values, unknown ones last.
+
+    Returns
+    -------
+    ndarray of int32, shape (products, 2 · k)
+        -1 where the order ends.
+    """
+    order = np.lexsort((second, first))
+    place = np.arange(len(order))[:, None] + np.concatenate((np.arange(-k, 0), np.arange(1, k + 1)))
+    inside = (place >= 0) & (place < len(order))
+    table = np.full(place.shape, -1, np.int32)
+    table[order] = np.where(inside, order[np.where(inside, place, 0)], -1)
+    return table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 
 from ml.budget import Budget, Stopwatch
 from ml.catalogue import align_catalogue
-from ml.content import ContentNeighbours
+from ml.content import ContentNeighbours, without_ratings
 from ml.estimators.cold import ContentFactors
 from ml.estimators.table import sparse_table
 from ml.evaluate import Scorer
@@ -25,6 +25,7 @@ from ml.signals import FACTORS, SOURCES, TABLES, signal_name
 from ml.sources import ProductWords, fit_sources, most_ease_products
 from ml.splits import ColdProducts, SimilarProducts, Split, draw_people
 from ml.tune import tune_choices
+from ml.unmet_choice import choose_unmet_order
 from ml.weights import MOST_LEARNED_FROM, learn_weights
 
 SERVED = "served"
@@ -105,6 +106,10 @@ def _hold(
         ),
         seed=seed,
     )
+    if isinstance(protocol, ColdProducts):
+        hidden = protocol.validation().split(split.train)
+        order = choose_unmet_order(hidden, earlier.narrowed(), learned.weights, seed=seed)
+        choices = replace(choices, unmet_order=order)
     progress("fit", 0.7)
     sources = fit_sources(choices, split.train, words, now=split.cut, **options)
     signals = SignalScorer(sources, split.history, now=split.cut)
@@ -121,7 +126,7 @@ def _hold(
     }
     if isinstance(protocol, ColdProducts):
         scorers["content_factors"] = _by_content_factors(signals, words)
-    scorers["content"] = _by_content(signals, ContentNeighbours().fit(products))
+    scorers["content"] = _by_content(signals, ContentNeighbours().fit(without_ratings(products)))
     scorers["popularity"] = _for_all(sources.trends["trend_all"])
     scorers["recent_popularity"] = _for_all(sources.popularity)
     if isinstance(protocol, ColdProducts):

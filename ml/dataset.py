@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import coo_array
 
 DAY_S = 86_400.0
 COLUMNS = ("user_id", "product_id", "weight", "occurred_at")
@@ -59,8 +58,8 @@ class Interactions:
         """Numbers of people and of products, whether met or not."""
         return len(self.user_ids), len(self.product_ids)
 
-    def take(self, rows: npt.NDArray[Any]) -> Interactions:
-        """Return the interactions of a mask or of row numbers; ids stay as they are."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> Interactions:
+        """Return the interactions of a mask, of row numbers or of a slice; ids stay as they are."""
         return replace(
             self,
             user=self.user[rows],
@@ -71,6 +70,19 @@ class Interactions:
             bought=self.bought[rows],
             visit=self.visit[rows],
         )
+
+    def positive(self) -> Interactions:
+        """Return those with a weight above 0: nothing is copied where all of them have one."""
+        kept = self.weight > 0
+        return self if kept.all() else self.take(kept)
+
+    def before(self, end: float) -> Interactions:
+        """Return those before a moment, as views that take no memory."""
+        return self.between(-np.inf, end)
+
+    def between(self, begin: float, end: float) -> Interactions:
+        """Return those of [begin, end), as views that take no memory."""
+        return self.take(slice(*np.searchsorted(self.time, (begin, end)).tolist()))
 
     def with_products(self, product_ids: Sequence[str]) -> Interactions:
         """Return the same interactions over another list of products.
@@ -144,36 +156,6 @@ def decay(age_s: npt.NDArray[np.float64], half_life_days: float) -> npt.NDArray[
     if not half_life_days > 0:
         raise ValueError(f"half_life_days must be > 0, got {half_life_days}")
     return np.exp2(-np.maximum(age_s, 0.0) / (half_life_days * DAY_S))
-
-
-def strength_matrix(
-    interactions: Interactions, *, now: float, half_life_days: float | None = None
-) -> Any:
-    """Return the strengths log(1 + sum of decayed weights) as people by products.
-
-    Negative weights (a product taken out of the cart) lower the sum, which
-    never falls below zero: there is no negative strength.
-
-    Parameters
-    ----------
-    interactions : Interactions
-    now : float
-        Unix seconds from which ages are counted.
-    half_life_days : float, optional
-        None: old interactions count as much as new ones.
-
-    Returns
-    -------
-    csr_array of float32, shape (people, products)
-    """
-    weight = interactions.weight.astype(np.float64)
-    if half_life_days is not None:
-        weight *= decay(now - interactions.time, half_life_days)
-    places = (interactions.user, interactions.product)
-    matrix = coo_array((weight, places), shape=interactions.shape).tocsr()
-    matrix.data = np.log1p(np.maximum(matrix.data, 0.0)).astype(np.float32)
-    matrix.eliminate_zeros()
-    return matrix
 
 
 def _number_ids(column: pd.Series) -> tuple[npt.NDArray[np.int32], list[str]]:

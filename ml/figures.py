@@ -73,11 +73,12 @@ def _reciprocal_rank(
     best = np.full(len(scores), -np.inf, np.float32)
     first = np.zeros(len(scores), np.int64)
     best[rows_asked], first[rows_asked] = value[order][at], column[order][at]
-    rank = 1 + (scores > best[:, None]).sum(axis=1)
-    # Of equal scores the earlier product is ranked before.
-    tied_row, tied_column = np.nonzero(scores == best[:, None])
-    rank += np.bincount(tied_row[tied_column < first[tied_row]], minlength=len(scores))
-    return np.where(np.isfinite(best), 1.0 / rank, 0.0)
+    # Of equal scores the earlier product is ranked before. A row at a time stays in the cache.
+    rank = [
+        1 + np.count_nonzero(line > most) + np.count_nonzero(line[:earlier] == most)
+        for line, most, earlier in zip(scores, best, first.tolist(), strict=True)
+    ]
+    return np.where(np.isfinite(best), 1.0 / np.array(rank, np.float64), 0.0)
 
 
 def sparse_ndcg_at_10(top: npt.NDArray[np.int32], truth: Any) -> PerPerson:

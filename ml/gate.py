@@ -13,10 +13,12 @@ from ml.parts import AGAIN, NEW, SESSION, SIMILAR
 
 ENOUGH_PEOPLE = 300
 WORSE_THAN_CHAMPION = 0.02
+#: So much may be lost in all, however many nights it takes.
+WORSE_THAN_LINE = 0.05
 #: A list may not show less than so much of the share of the catalogue that the champion shows.
 COVERAGE_KEPT = 0.5
 TITLES = {
-    NEW: "new products for people",
+    NEW: "lists of products new to people",
     AGAIN: "lists with products met before",
     SESSION: "next products within a visit",
     SIMILAR: "similar products",
@@ -54,6 +56,7 @@ def decide(
     champion: PerQuestion | None = None,
     *,
     person: npt.NDArray[Any] | None = None,
+    standing: float = 1.0,
     coverage: tuple[float, float | None] = (1.0, None),
     asked: str = "people",
     seed: int = 0,
@@ -66,6 +69,11 @@ def decide(
     not be more than 2 % below that of the champion's recipe, and the lists must
     show at least half as much of the catalogue.
 
+    Two percent each night would soon be half. So the standing of a candidate is
+    kept: that of its champion times the ratio of both, 1 at most. One that is worse
+    than its champion must stand no lower than 0.95. Figures of different nights are
+    of different questions and are never compared; ratios are of the same ones.
+
     Parameters
     ----------
     candidate, recent_popularity, champion : ndarray of float64, shape (questions,)
@@ -73,6 +81,8 @@ def decide(
         before the cut. None: there is no champion to compare with.
     person : ndarray of int, shape (questions,), optional
         Whose each question is, see `ml.intervals.paired_interval`.
+    standing : float
+        The champion's, see above.
     coverage : tuple of float
         Share of the products in somebody's first ten, by the candidate and by the champion.
     asked : {"people", "questions"}
@@ -120,6 +130,14 @@ def decide(
         f"; {comparison} the champion's recipe "
         f"({figures['candidate']:.4f} against {figures['champion']:.4f})"
     )
+    ratio = figures["candidate"] / figures["champion"] if figures["champion"] > 0 else 1.0
+    figures["standing"] = min(1.0, standing * ratio)
+    if not lost and ratio < 1 and figures["standing"] < 1 - WORSE_THAN_LINE:
+        lost = True
+        reason += (
+            f"; with the trainings before, {1 - figures['standing']:.1%} below the best recipe "
+            f"that was served ({WORSE_THAN_LINE:.0%} at most)"
+        )
     shown, shown_by_champion = coverage
     if shown_by_champion is not None:
         figures["coverage"], figures["champion_coverage"] = shown, shown_by_champion

@@ -13,7 +13,7 @@ from ml.estimators.table import sparse_table
 from ml.evaluate import Evaluation, Scorer, evaluate
 from ml.gate import Decision, decide
 from ml.intervals import paired_interval
-from ml.parts import AGAIN, NEW, SIMILAR
+from ml.parts import AGAIN, NEW, SIMILAR, promoted_lists
 from ml.questions import Question
 from ml.recipe import ListWeights, Recipe
 from ml.scoring import ListScorer, SignalScorer
@@ -121,7 +121,7 @@ def judge_list(
     content: ContentNeighbours,
     *,
     best_signal: str | None,
-    champion_lists: Collection[str] = (),
+    champion_parts: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Judgement:
     """Judge one list by questions that nothing was chosen by.
@@ -135,9 +135,9 @@ def judge_list(
         The 70/20/10 formula, a baseline.
     best_signal : str or None
         The signal that did best alone on the validation window, another baseline.
-    champion_lists : collection of str
-        Lists that the champion serves; where it does not, its recipe is evaluated
-        too, but the candidate need not be as good.
+    champion_parts : mapping, optional
+        How the lists of the champion were judged. Where it does not serve this one, its
+        recipe is evaluated too, but the candidate need not be as good.
     seed : int
         Of the bootstrap.
     """
@@ -155,16 +155,25 @@ def judge_list(
     if champion is not None and question.name in champion.recipe.lists:
         scorers["champion"] = champion.scorer(question, content)
     results = {name: evaluate(scorer, split) for name, scorer in scorers.items()}
-    return _judge(results, question, question.name in champion_lists, seed)
+    served = question.name in promoted_lists(champion_parts)
+    standing = read_standing(champion_parts, question.name) if served else None
+    return _judge(results, question, standing, seed)
+
+
+def read_standing(parts: Mapping[str, Any] | None, name: str) -> float:
+    """Return how a list of the champion stood when it was judged, see `ml.gate.decide`."""
+    standing = ((parts or {}).get(name) or {}).get("standing")
+    return standing if isinstance(standing, float) and 0 < standing <= 1 else 1.0
 
 
 def _judge(
-    results: Mapping[str, Evaluation], question: Question, champion_serves: bool, seed: int
+    results: Mapping[str, Evaluation], question: Question, standing: float | None, seed: int
 ) -> Judgement:
+    """Decide on one list. `standing` is that of the champion's; None: it serves no such list."""
     baselines = dict(results)
     candidate = baselines.pop("candidate")
     popular = baselines["recent_popularity"].ndcg
-    rival = baselines.get("champion") if champion_serves else None
+    rival = None if standing is None else baselines.get("champion")
     asked = "people" if question.name in (NEW, AGAIN) else "questions"
     person = question.test.person
     decision = decide(
@@ -172,6 +181,7 @@ def _judge(
         popular,
         None if rival is None else rival.ndcg,
         person=person,
+        standing=1.0 if standing is None else standing,
         coverage=(candidate.coverage, None if rival is None else rival.coverage),
         asked=asked,
         seed=seed,

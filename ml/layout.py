@@ -49,13 +49,18 @@ ALWAYS: dict[str, Kind] = {
 GROUPS: dict[str, dict[str, Kind]] = {
     **{table: _sparse(table) for table in TABLES},
     "factors": {"factors": (("<f2",), ("products", "factors"))},
+    "features": {
+        "features_starts": (("<i8",), ("starts",)),
+        "features_words": (PLACES, ("features_entries",)),
+        "features_values": (("<f2",), ("features_entries",)),
+    },
     "similar": {**_sparse("similar"), "similar_people": (("<i4",), ("similar_entries",))},
     **{f"trend_{name}": {f"trend_{name}": (("<f4",), ("products",))} for name in LISTS},
 }
 SCHEMA: dict[str, Kind] = ALWAYS | {
     name: kind for group in GROUPS.values() for name, kind in group.items()
 }
-SPARSE = tuple(name.removesuffix("_starts") for name in SCHEMA if name.endswith("_starts"))
+SPARSE = tuple(name.removesuffix("_products") for name in SCHEMA if name.endswith("_products"))
 
 
 class ArtefactError(ValueError):
@@ -95,6 +100,11 @@ def check_content(arrays: Arrays) -> None:
             products = arrays[f"{name}_products"]
             _check_starts(name, arrays[f"{name}_starts"], len(products))
             _check_range(name, products, 0, num_products - 1)
+    if "features_starts" in arrays:
+        words = arrays["features_words"]
+        _check_starts("features", arrays["features_starts"], len(words))
+        # Each word is there, so that numbers of words need no more room than the words.
+        _check_range("features_words", words, 0, len(words) - 1)
     if "similar_people" in arrays:
         _check_range("similar_people", arrays["similar_people"], 0, 2**31 - 1)
     _check_range("attributes", arrays["attributes"], -1, 2**31 - 1)

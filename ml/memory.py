@@ -80,34 +80,6 @@ class Histories:
         return Histories(*(getattr(self, item.name)[rows] for item in fields(self)))
 
 
-def remember(
-    histories: Histories, memory: Memory, *, weight_exponent: float, num_products: int
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return each product of each history once, with its strength.
-
-    The strength is log(1 + Σ weight^exponent · 2^(-age / half-life)) or, by
-    steps, step^(number of moments since).
-
-    Parameters
-    ----------
-    histories : Histories
-    memory : Memory
-    weight_exponent : float
-        0: a purchase counts like a view; 1: as the event types say.
-    num_products : int
-
-    Returns
-    -------
-    row, product : ndarray of int64, shape (m,)
-        In order of row and product.
-    strength : ndarray of float32, shape (m,)
-    """
-    pairs = Pairs(histories, num_products=num_products)
-    strength = pairs.strengths(memory, weight_exponent=weight_exponent)
-    kept = strength > 0
-    return pairs.row[kept], pairs.product[kept], strength[kept]
-
-
 class Pairs:
     """The products of histories, each once, to be remembered in several ways.
 
@@ -130,7 +102,21 @@ class Pairs:
         self._age_s = np.maximum(histories.age_s, 0.0)
 
     def strengths(self, memory: Memory, *, weight_exponent: float) -> FloatArray:
-        """Return the strength of each pair by one way to remember, 0 where it is forgotten."""
+        """Return the strength of each pair by one way to remember, 0 where it is forgotten.
+
+        The strength is log(1 + Σ weight^exponent · 2^(-age / half-life)) or, by
+        steps, step^(number of moments since).
+
+        Parameters
+        ----------
+        memory : Memory
+        weight_exponent : float
+            0: a purchase counts like a view; 1: as the event types say.
+
+        Returns
+        -------
+        ndarray of float32, shape (pairs,)
+        """
         size = len(self.row)
         chosen = self._histories.bought if memory.bought_only else slice(None)
         place, age_s = self._place[chosen], self._age_s[chosen]

@@ -18,6 +18,8 @@ from ml.memory import MEMORIES, Histories, Pairs
 from ml.recipe import Choices, ListWeights
 from ml.rows import SparseRows
 from ml.signals import FACTORS, OWN, SIGNALS, FloatArray, scale, weigh
+from ml.tables import Stack, Tables
+from ml.unmet import HEARD_BY, WORDS, UnmetWords, order_by_words
 
 Places = npt.NDArray[np.int64]
 
@@ -93,12 +95,20 @@ class PersonScorer:
         See `ml.layout.SCHEMA`.
     choices : Choices
     weights : ListWeights
+    stack : Stack
+        Of all tables that the weights need; lists share it.
     trend : ndarray of float32, shape (products,)
         What the trends add to the score of each product.
     """
 
     def __init__(
-        self, arrays: Arrays, choices: Choices, weights: ListWeights, trend: FloatArray
+        self,
+        arrays: Arrays,
+        choices: Choices,
+        weights: ListWeights,
+        *,
+        stack: Stack,
+        trend: FloatArray,
     ) -> None:
         self._choices = choices
         self._weights = weights
@@ -106,12 +116,19 @@ class PersonScorer:
         self._known = arrays["known"]
         self._kin = SparseRows.of(arrays, "kin")
         self._has_kin = np.flatnonzero(np.diff(self._kin.starts))
+        self._kin_entries = self._kin.gather(self._has_kin)
         self._heard_as = self._nearest_kin()
-        self._tables = {
-            source: SparseRows.of(arrays, source)
-            for source in weights.sources
-            if source not in (OWN, FACTORS)
-        }
+        by_words = choices.unmet_order == WORDS
+        self._unmet_words = UnmetWords(arrays, self._has_kin) if by_words else None
+        self._tables = Tables(stack, weights.signals)
+        self._own, self._of_factors = (
+            [
+                (SIGNALS[signal][1], pair)
+                for signal, pair in weights.signals.items()
+                if SIGNALS[signal][0] == source
+            ]
+            for source in (OWN, FACTORS)
+        )
         if FACTORS in weights.sources:
             self._factors = arrays["factors"].astype(np.float32)
             met = self._factors[self._known]
@@ -135,29 +152,34 @@ class PersonScorer:
             memory: pairs.strengths(MEMORIES[memory], weight_exponent=self._choices.weight_exponent)
             for memory in {SIGNALS[signal][1] for signal in self._weights.signals}
         }
-        said = {source: rows.gather(places) for source, rows in self._tables.items()}
-        for signal, pair in self._weights.signals.items():
-            source, memory = SIGNALS[signal]
-            strength = remembered[memory]
-            if source == OWN:
-                scores = np.zeros(len(self._trend), np.float32)
-                scores[places] = strength
-            elif source == FACTORS:
-                folded = self._fold_in(places, strength)
-                scores = self._factors @ folded.sum(axis=1)
-            else:
-                which, product, score = said[source]
-                spoken = strength[which] * score
-                scores = np.bincount(product, spoken, len(self._trend)).astype(np.float32)
-            # What is not ranked counts as 0, which is what the best one is at least.
-            best = max(float((scores * ranked).max(initial=0.0)), 0.0)
-            heard.scores += weigh(scale(scores, np.array([best])), *pair)
-            if source in said and best > 0 and sum(pair) > 0:
-                heard.note(which, product, spoken * np.float32(sum(pair) / best))
-            if source == FACTORS and best > 0 and sum(pair) > 0:
-                heard.note_factors(folded * np.float32(sum(pair) / best), self._factors)
+        for memory, pair in self._own:
+            heard.scores[places] += _weighed(remembered[memory], ranked[places], pair)[0]
+        if self._of_factors:
+            self._hear_factors(heard, remembered, ranked)
+        said = self._tables.say(places, remembered, ranked)
+        if said is not None:
+            heard.scores += said.scores
+            heard.note(said.which, said.product, said.voice)
         self._score_unmet(heard.scores)
+        if self._unmet_words is not None:
+            strength = pairs.strengths(
+                MEMORIES[HEARD_BY], weight_exponent=self._choices.weight_exponent
+            )
+            likeness = self._unmet_words.likeness(places, strength)
+            unmet = heard.scores[None, self._has_kin]
+            heard.scores[self._has_kin] = order_by_words(unmet, likeness[None])[0]
         return heard
+
+    def _hear_factors(
+        self, heard: Heard, remembered: Mapping[str, FloatArray], ranked: FloatArray
+    ) -> None:
+        parts = [self._fold_in(heard.places, remembered[memory]) for memory, _ in self._of_factors]
+        scores = self._factors @ np.stack([folded.sum(axis=1) for folded in parts], axis=1)
+        for folded, score, (_, pair) in zip(parts, scores.T, self._of_factors, strict=True):
+            added, voice = _weighed(np.ascontiguousarray(score), ranked, pair)
+            heard.scores += added
+            if voice > 0:
+                heard.note_factors(folded * voice, self._factors)
 
     def _fold_in(self, places: Places, strength: FloatArray) -> FloatArray:
         """Return the part of each product of the history in the person's factors, as columns.
@@ -181,7 +203,7 @@ class PersonScorer:
     def _nearest_kin(self) -> Places:
         """Return for each product the one that is spoken of: of one nobody met, the most alike."""
         nearest = np.arange(len(self._trend))
-        which, product, share = self._kin.gather(self._has_kin)
+        which, product, share = self._kin_entries
         order = np.lexsort((product, -share, which))
         first = np.unique(which[order], return_index=True)[1]
         nearest[self._has_kin] = product[order][first]
@@ -189,11 +211,21 @@ class PersonScorer:
 
     def _score_unmet(self, scores: FloatArray) -> None:
         """Score products that nobody met as those they are alike, in place."""
-        which, product, share = self._kin.gather(self._has_kin)
+        which, product, share = self._kin_entries
         told = np.bincount(which, share * scores[product], len(self._has_kin))
         total = np.bincount(which, share, len(self._has_kin))
         scores[~self._known] = -np.inf
         scores[self._has_kin] = told / np.maximum(total, 1e-6)
+
+
+def _weighed(
+    scores: FloatArray, ranked: FloatArray, pair: tuple[float, float]
+) -> tuple[FloatArray, np.float32]:
+    """Return what a signal adds to some products, and how loud each of its parts is in that."""
+    # What is not ranked counts as 0, which is what the best one is at least.
+    best = max(float((scores * ranked).max(initial=0.0)), 0.0)
+    loud = sum(pair) / best if best > 0 and sum(pair) > 0 else 0.0
+    return weigh(scale(scores, np.array([best])), *pair), np.float32(loud)
 
 
 class Heard:

@@ -8,10 +8,13 @@ from typing import Any
 
 from ml.parts import LISTS
 from ml.signals import SIGNALS, TRENDS
+from ml.unmet import ORDERS
 
-FORMAT = 2
+FORMAT = 3
 EVIDENCE = ("log", "binary")
 METRICS = ("cosine", "bm25")
+#: Choices that are words, and which.
+NAMED = {"ease_evidence": EVIDENCE, "knn_metric": METRICS, "unmet_order": ORDERS}
 #: No choice and no weight comes near it; sums of larger ones would not be finite as float32.
 MOST = 1e6
 MOST_WEIGHT_EXPONENT = 4.0
@@ -26,6 +29,7 @@ class Choices:
     """The hyper-parameters of the sources; a half-life of None: nothing fades.
 
     `ease_evidence` is what EASE learns from: "log" strengths, or "binary" for met or not.
+    `unmet_order` is what puts products that nobody met in order, see `ml.unmet`.
     """
 
     weight_exponent: float = 1.0
@@ -39,12 +43,13 @@ class Choices:
     sequences_gap_s: float | None = None
     factors_regularisation: float = 0.01
     factors_unobserved_weight: float = 0.1
+    unmet_order: str = "kin"
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name in ("ease_evidence", "knn_metric"):
-                known = EVIDENCE if item.name == "ease_evidence" else METRICS
+            if item.name in NAMED:
+                known = NAMED[item.name]
                 if value not in known:
                     raise RecipeError(f"{item.name} must be one of {known}, got {value!r}")
                 continue

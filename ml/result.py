@@ -25,6 +25,7 @@ from ml.scoring import trend_scores
 from ml.signals import FACTORS
 from ml.similar import SimilarTable
 from ml.sources import Sources
+from ml.unmet import WORDS, pack_words
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def model_arrays(
         arrays |= pack_rows(name, table.index_, table.score_)
     if FACTORS in needed and served.factors is not None:
         arrays["factors"] = served.factors.item_factors_.astype(np.float16)
+    if personal and recipe.choices.unmet_order == WORDS:
+        arrays |= pack_words(sources.features, np.diff(sources.kin.indptr) > 0)
     for name, weights in personal.items():
         arrays[f"trend_{name}"] = trend_scores(sources, weights)
     if similar is not None:

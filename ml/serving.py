@@ -6,7 +6,7 @@ scikit-learn. A model is never changed after it is made: threads may share it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
@@ -22,6 +22,8 @@ from ml.reasons import POPULAR, because_of, known_already, likeness, together
 from ml.recipe import Recipe, RecipeError
 from ml.rows import SparseRows
 from ml.signals import FACTORS, OWN
+from ml.tables import Stack
+from ml.unmet import WORDS
 
 __all__ = ["Met", "Method", "Model", "Recommendation"]
 
@@ -80,14 +82,24 @@ class Model:
         _check_arrays(recipe, arrays)
         self.product_ids = decode_ids(arrays["product_id_bytes"], arrays["product_id_offsets"])
         self._place = {product_id: at for at, product_id in enumerate(self.product_ids)}
-        self._arrays = arrays
+        # The tables of people's lists are kept once, in their stack.
+        kept = ("attributes", "factors", "similar_people", "content_shares_words")
+        self._arrays = {name: arrays[name] for name in kept if name in arrays}
         self._popularity = arrays["popularity"]
         self._content = SparseRows.of(arrays, "content")
         self._similar = SparseRows.of(arrays, "similar") if "similar_starts" in arrays else None
-        self._scorers = {
-            name: PersonScorer(arrays, recipe.choices, recipe.lists[name], arrays[f"trend_{name}"])
+        weights = {
+            name: recipe.lists[name]
             for name in (NEW, AGAIN, SESSION)
             if name in self.lists and name in recipe.lists
+        }
+        sources = frozenset[str]().union(*(item.sources for item in weights.values()))
+        stack = Stack(arrays, sources)
+        self._scorers = {
+            name: PersonScorer(
+                arrays, recipe.choices, item, stack=stack, trend=arrays[f"trend_{name}"]
+            )
+            for name, item in weights.items()
         }
 
     @property
@@ -120,7 +132,8 @@ class Model:
             raise ValueError(f"method must be auto, behaviour or content, got {method!r}")
         if method == "auto" and SIMILAR not in self.lists:
             return []
-        found = [item for step in steps[method] for item in step(place)]
+        # One step after the other, and no reason is put into words that nobody will read.
+        found = (item for step in steps[method] for item in step(place))
         chosen = _first_of_each(found, n, {product_id, *exclude})
         if method == "auto" and len(chosen) < n:
             taken = {product_id, *exclude, *(item.product_id for item in chosen)}
@@ -221,29 +234,21 @@ class Model:
         rung = "session" if name == SESSION else "person"
         return Recommendation(product_id, score, because_of(cause), rung, cause)
 
-    def _by_behaviour(self, place: int) -> list[Recommendation]:
+    def _by_behaviour(self, place: int) -> Iterator[Recommendation]:
         if self._similar is None:
-            return []
+            return
         row = self._similar.row(place)
         people = self._arrays["similar_people"][row.span].tolist()
-        return [
-            Recommendation(self.product_ids[at], score, together(number), "behaviour")
-            for at, score, number in zip(row.places, row.scores, people, strict=True)
-        ]
+        for at, score, number in zip(row.places, row.scores, people, strict=True):
+            yield Recommendation(self.product_ids[at], score, together(number), "behaviour")
 
-    def _by_content(self, place: int) -> list[Recommendation]:
+    def _by_content(self, place: int) -> Iterator[Recommendation]:
         row = self._content.row(place)
         shares_words = self._arrays["content_shares_words"][row.span].tolist()
         attributes = self._arrays["attributes"]
-        return [
-            Recommendation(
-                self.product_ids[at],
-                score,
-                likeness(attributes[place], attributes[at], shares),
-                "content",
-            )
-            for at, score, shares in zip(row.places, row.scores, shares_words, strict=True)
-        ]
+        for at, score, shares in zip(row.places, row.scores, shares_words, strict=True):
+            reason = likeness(attributes[place], attributes[at], shares)
+            yield Recommendation(self.product_ids[at], score, reason, "content")
 
     def _places_of(self, product_ids: Collection[str]) -> Places:
         places = (self._place.get(product_id) for product_id in product_ids)
@@ -257,13 +262,15 @@ def _check_arrays(recipe: Recipe, arrays: Arrays) -> None:
         tables = recipe.lists[name].sources - {OWN, FACTORS}
         needed |= {f"{table}_starts" for table in tables}
         needed |= {FACTORS} & recipe.lists[name].sources
+        if recipe.choices.unmet_order == WORDS:
+            needed |= {"features_starts"}
     missing = sorted(needed - set(arrays))
     if missing:
         raise ArtefactError(f"the recipe needs arrays that are not there: {missing[:5]}")
 
 
 def _first_of_each(
-    found: Sequence[Recommendation], n: int, exclude: Collection[str]
+    found: Iterable[Recommendation], n: int, exclude: Collection[str]
 ) -> list[Recommendation]:
     chosen: dict[str, Recommendation] = {}
     for item in found:

@@ -63,7 +63,7 @@ def scale(scores: npt.NDArray[np.floating], best: npt.NDArray[np.floating]) -> F
     return np.clip(shares, 0.0, 1.0).astype(np.float32, copy=False)
 
 
-def weigh(shares: FloatArray, straight: float, root: float) -> FloatArray:
+def weigh(shares: FloatArray, straight: float | FloatArray, root: float | FloatArray) -> FloatArray:
     """Return straight · share + root · √share: what a signal adds to the score of a product."""
     added: FloatArray = np.float32(straight) * shares
     added += np.float32(root) * np.sqrt(shares)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self, cast
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
-from ml.budget import Budget
+from ml.budget import Budget, give_back_memory
 from ml.cold import find_kin
 from ml.dataset import DAY_S, Interactions, decay
 from ml.estimators.ease import EASE, estimate_memory_bytes
@@ -22,9 +22,11 @@ from ml.estimators.rp3 import RP3Beta
 from ml.estimators.sequences import SequenceRules
 from ml.estimators.table import ItemTable
 from ml.estimators.words import WordNeighbours, word_features
-from ml.memory import Histories, Memory, remember
+from ml.memory import Memory
 from ml.parallel import run_all
+from ml.ranking import FloatTable
 from ml.recipe import Choices
+from ml.remembered import Remembered
 from ml.signals import FACTORS, OWN, TABLES, TRENDS
 
 #: Neighbours learned per product: similar products are made of them.
@@ -36,6 +38,9 @@ SERVED_NEIGHBOURS = {
 NUM_FACTORS = 64
 BASKET_HALF_LIFE_DAYS = 60.0
 MEMORY_FOR_EASE = 0.5
+#: What else lives while EASE is learned, measured: the libraries, and what is made of interactions.
+BYTES_OF_LIBRARIES = 250_000_000
+BYTES_OF_AN_INTERACTION = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,8 @@ class Sources:
         Which products somebody met.
     kin : csr_array of float32, shape (products, products)
         Of each product that nobody met the known ones that are most alike, see `ml.cold`.
+    features : csr_array of float32, shape (products, words), or None
+        The words of all products; None where only one source is tuned.
     """
 
     choices: Choices
@@ -67,6 +74,7 @@ class Sources:
     popularity: npt.NDArray[np.float32]
     known: npt.NDArray[np.bool_]
     kin: Any
+    features: Any = None
 
     @property
     def num_products(self) -> int:
@@ -80,7 +88,11 @@ class Sources:
         return frozenset({*self.tables, *factors, OWN})
 
     def narrowed(self) -> Sources:
-        """Return the sources with as many neighbours as are served."""
+        """Return the sources with as many neighbours as are served; they are cut once."""
+        return self._narrow
+
+    @cached_property
+    def _narrow(self) -> Sources:
         tables = {name: table.first(SERVED_NEIGHBOURS[name]) for name, table in self.tables.items()}
         return replace(self, tables=tables)
 
@@ -133,7 +145,7 @@ def fit_sources(
         Of the factors.
     """
     wanted = frozenset((FACTORS, *TABLES) if only is None else only)
-    strengths = remember_all(train, Memory(), now=now, exponent=choices.weight_exponent)
+    strengths, trends, popularity = _remember(choices, train, now)
     known = np.bincount(strengths.indices, minlength=strengths.shape[1]) > 0
 
     def fit(name: str) -> ItemTable | ImplicitFactors:
@@ -145,21 +157,33 @@ def fit_sources(
     names = [name for name in (FACTORS, *TABLES) if name in wanted]
     fitted = dict(zip(names, run_all(partial(fit, name) for name in names), strict=True))
     factors = fitted.pop(FACTORS, None)
-    tells_bought = bool(train.bought.any()) and not bool(train.bought.all())
-    trends = {
-        name: popularity(train, memory, now, choices.weight_exponent)
-        for name, memory in TRENDS.items()
-        if tells_bought or not memory.bought_only
-    }
+    give_back_memory()
     return Sources(
         choices,
         cast(dict[str, ItemTable], fitted),
         cast(ImplicitFactors | None, factors),
         trends,
-        popularity(train, Memory(choices.popularity_half_life_days), now, choices.weight_exponent),
+        popularity,
         known,
         find_kin(words.features, known),
+        words.features,
     )
+
+
+def _remember(
+    choices: Choices, train: Interactions, now: float
+) -> tuple[Any, dict[str, FloatTable], FloatTable]:
+    """Return the strengths, the trends, and the popularity at the half-life chosen."""
+    remembered = Remembered(train, now=now)
+    exponent = choices.weight_exponent
+    tells_bought = bool(train.bought.any()) and not bool(train.bought.all())
+    trends = {
+        name: remembered.popularity(memory, exponent)
+        for name, memory in TRENDS.items()
+        if tells_bought or not memory.bought_only
+    }
+    popularity = remembered.popularity(Memory(choices.popularity_half_life_days), exponent)
+    return remembered.strengths(Memory(), exponent), trends, popularity
 
 
 def fit_table(
@@ -196,7 +220,7 @@ def basket_strengths(train: Interactions, now: float) -> Any:
     a day (UTC). All products of a basket have one strength, so that one of 60
     days ago counts half of one of today.
     """
-    kept = train.take(train.weight > 0)
+    kept = train.positive()
     day = np.where(kept.visit < 0, kept.time // DAY_S, 0.0)
     order = np.lexsort((day, kept.visit, kept.user))
     begins = np.ones(len(kept), dtype=bool)
@@ -220,11 +244,8 @@ def fit_ease(
 ) -> ItemTable:
     """Learn EASE, of the most popular products alone where there are more than `max_products`."""
     if choices.ease_half_life_days is not None:
-        strengths = remember_all(
-            train,
-            Memory(choices.ease_half_life_days),
-            now=now,
-            exponent=choices.weight_exponent,
+        strengths = Remembered(train, now=now).strengths(
+            Memory(choices.ease_half_life_days), choices.weight_exponent
         )
     if choices.ease_evidence == "binary":
         strengths = csr_array(
@@ -241,11 +262,18 @@ def fit_ease(
     return table if len(chosen) == len(people) else _widen(table, chosen, len(people))
 
 
-def most_ease_products(budget: Budget | None, *, most: int = 12_500) -> int:
-    """Return how many products EASE may learn within its part of the memory."""
+def most_ease_products(
+    budget: Budget | None, *, num_interactions: int = 0, most: int = 12_500
+) -> int:
+    """Return how many products EASE may learn with the memory that all else leaves.
+
+    That is half of the budget at most, and what 500 products need at least.
+    """
     if budget is None:
         return most
-    while most > 500 and estimate_memory_bytes(most) > MEMORY_FOR_EASE * budget.memory_bytes:
+    beside = BYTES_OF_LIBRARIES + BYTES_OF_AN_INTERACTION * num_interactions
+    allowed = min(MEMORY_FOR_EASE * budget.memory_bytes, budget.memory_bytes - beside)
+    while most > 500 and estimate_memory_bytes(most) > allowed:
         most = most * 9 // 10
     return most
 
@@ -260,46 +288,13 @@ def fit_factors(choices: Choices, strengths: Any, seed: int) -> ImplicitFactors:
     ).fit(strengths)
 
 
-def popularity(
-    train: Interactions, memory: Memory, now: float, exponent: float
-) -> npt.NDArray[np.float32]:
-    """Return Σ over people of their strength as shares of the largest, shape (products,)."""
-    strengths = remember_all(train, memory, now=now, exponent=exponent)
-    total = np.bincount(strengths.indices, strengths.data, minlength=strengths.shape[1])
-    return (total / max(total.max(initial=0.0), 1e-12)).astype(np.float32)
-
-
-def remember_all(interactions: Interactions, memory: Memory, *, now: float, exponent: float) -> Any:
-    """Return the strengths of what each person met, csr_array of float32 (people, products)."""
-    row, product, strength = remember(
-        as_histories(interactions, now),
-        memory,
-        weight_exponent=exponent,
-        num_products=max(interactions.shape[1], 1),
-    )
-    starts = np.searchsorted(row, np.arange(interactions.shape[0] + 1))
-    return csr_array(
-        (strength, product.astype(np.int32), starts.astype(np.int32)), shape=interactions.shape
-    )
-
-
-def as_histories(interactions: Interactions, now: float) -> Histories:
-    """Return interactions with a positive weight as histories at the moment `now`."""
-    kept = interactions.weight > 0
-    return Histories(
-        interactions.user[kept].astype(np.int64),
-        interactions.product[kept].astype(np.int64),
-        interactions.weight[kept].astype(np.float64),
-        now - interactions.time[kept],
-        interactions.bought[kept],
-    )
-
-
 def _widen(table: ItemTable, chosen: npt.NDArray[Any], num_products: int) -> ItemTable:
     """Return a table that was learned of some products as one of all."""
-    index = np.full((num_products, table.index_.shape[1]), -1, np.int32)
-    score = np.zeros(index.shape, np.float32)
-    index[chosen] = np.where(table.index_ >= 0, chosen[table.index_], -1)
-    score[chosen] = table.score_
+    few = table.table_matrix()
+    lengths = np.zeros(num_products, np.int64)
+    lengths[chosen] = np.diff(few.indptr)
+    starts = np.concatenate(([0], np.cumsum(lengths)))
     table.n_features_in_ = num_products
-    return table._keep_table(index, score)
+    return table._keep_table(
+        csr_array((few.data, chosen[few.indices], starts), shape=(num_products, num_products))
+    )

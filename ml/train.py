@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ml.artefact import describe, pack
-from ml.budget import Budget, Stopwatch
+from ml.budget import Budget, Stopwatch, give_back_memory
 from ml.catalogue import align_catalogue, list_products
-from ml.content import ContentNeighbours
+from ml.content import ContentNeighbours, without_ratings
 from ml.dataset import DAY_S, Interactions
 from ml.gate import TITLES, decide_artefact
 from ml.judge import Judgement, fit_contestants, judge_list
@@ -32,6 +32,7 @@ from ml.sources import ProductWords, fit_sources, most_ease_products
 from ml.splits.split import Split, draw_people, met_matrix
 from ml.splits.window import choose_window_days
 from ml.tune import tune_choices
+from ml.unmet_choice import choose_unmet_order, hide_products
 from ml.weights import MOST_LEARNED_FROM, Learned, learn_weights
 
 Progress = Callable[[str, float], None]
@@ -83,14 +84,15 @@ def train(
         The parts in that manifest. What it does not serve the candidate need
         not do as well.
     budget : Budget, optional
-        Of time, what tuning may take is a share; of memory, EASE takes no more than half.
+        Of time, what tuning may take is a share; of memory, EASE takes what all else leaves,
+        half at most.
     progress : callable, optional
         Called with the name of each stage as it begins, and the share of the whole that is done.
     """
     if now.tzinfo is None:
         raise ValueError(f"now must have a time zone, got {now}")
     at = now.timestamp()
-    known = interactions.take(interactions.time <= at)
+    known = interactions.before(np.nextafter(at, np.inf))
     known = known.with_products(list_products(catalogue, known.product_ids))
     refusal = find_too_little(known)
     if refusal:
@@ -118,13 +120,13 @@ def _train(
 ) -> TrainingResult:
     with watch.stage("content"):
         products = align_catalogue(catalogue, known.product_ids)
-        content = ContentNeighbours(NUM_CONTENT).fit(products)
-        words = ProductWords.of(products)
+        content, words = read_content(products)
         window_s = choose_window_days(known) * DAY_S
         questions = choose_questions(known, window_s=window_s, seed=seed)
     if not questions:
         return TrainingResult("skipped", decide_artefact({}).reason, len(known), known.shape[1])
-    options = {"max_ease_products": most_ease_products(watch.stopwatch.budget), "seed": seed}
+    most = most_ease_products(watch.stopwatch.budget, num_interactions=len(known))
+    options = {"max_ease_products": most, "seed": seed}
     with watch.stage("tune"):
         choices = tune_choices(
             questions[0].validation(),
@@ -134,11 +136,21 @@ def _train(
             **options,
         )
     with watch.stage("weigh"):
-        learned = learn_lists(questions, choices, words, **options)
+        choices, learned = learn_lists(questions, choices, words, **options)
         recipe = Recipe(choices, {name: found.weights for name, found in learned.items()})
     with watch.stage("evaluate"):
+        judged_content = content
+        if products["avg_rating"].notna().any():
+            judged_content = ContentNeighbours(NUM_CONTENT).fit(without_ratings(products))
         judged = judge_lists(
-            questions, recipe, champion[0], learned, words, content, champion_parts, options
+            questions,
+            recipe,
+            champion[0],
+            learned,
+            words,
+            judged_content,
+            champion_parts,
+            options,
         )
     decision = decide_artefact(
         {name: judgement.decision for name, judgement in judged.items()},
@@ -177,10 +189,22 @@ def _train(
     )
 
 
+def read_content(products: pd.DataFrame) -> tuple[ContentNeighbours, ProductWords]:
+    """Learn what the catalogue says of each product."""
+    content = ContentNeighbours(NUM_CONTENT)
+    fitted: list[Any] = run_all(
+        (partial(content.fit, products), partial(ProductWords.of, products))
+    )
+    return fitted[0], fitted[1]
+
+
 def learn_lists(
     questions: list[Question], choices: Choices, words: ProductWords, **options: Any
-) -> dict[str, Learned]:
-    """Learn the weights of each list in the validation window, from sources fitted before it."""
+) -> tuple[Choices, dict[str, Learned]]:
+    """Learn the weights of each list in the validation window, from sources fitted before it.
+
+    What puts products that nobody met in order is chosen there too, by the first list of people.
+    """
     seed = options["seed"]
     splits = [
         draw_people(question.validation(), MOST_LEARNED_FROM, seed=seed) for question in questions
@@ -197,7 +221,14 @@ def learn_lists(
 
     jobs = [partial(learn, *pair) for pair in zip(questions, splits, strict=True)]
     names = [question.name for question in questions]
-    return dict(zip(names, run_all(jobs), strict=True))
+    learned = dict(zip(names, run_all(jobs), strict=True))
+    main = questions[0]
+    if main.name != SIMILAR:
+        assert first.source is not None
+        hidden = hide_products(first.source, main.test.train, seed=seed)
+        order = choose_unmet_order(hidden, narrow, learned[main.name].weights, seed=seed)
+        choices = replace(choices, unmet_order=order)
+    return choices, learned
 
 
 def judge_lists(
@@ -225,7 +256,7 @@ def judge_lists(
             rival,
             content,
             best_signal=best[question.name],
-            champion_lists=promoted_lists(champion_parts),
+            champion_parts=champion_parts,
             seed=options["seed"],
         )
 
@@ -242,12 +273,13 @@ def best_signal(learned: Learned) -> str | None:
 def find_too_little(interactions: Interactions) -> str | None:
     """Return why there is too little data to train on, or None."""
     counts = (
-        ("interactions", len(interactions), FEWEST_INTERACTIONS),
-        ("people", len(np.unique(interactions.user)), FEWEST_PEOPLE),
-        ("products met", len(np.unique(interactions.product)), FEWEST_PRODUCTS),
+        ("interaction", "interactions", len(interactions), FEWEST_INTERACTIONS),
+        ("person", "people", len(np.unique(interactions.user)), FEWEST_PEOPLE),
+        ("product met", "products met", len(np.unique(interactions.product)), FEWEST_PRODUCTS),
     )
-    for word, number, fewest in counts:
+    for one, many, number, fewest in counts:
         if number < fewest:
+            word = one if number == 1 else many
             return f"too little data: {number} {word}, at least {fewest} needed"
     return None
 
@@ -283,5 +315,6 @@ class _Watch:
         self._say(f"{self._stage}: {what}")
 
     def _say(self, text: str) -> None:
+        give_back_memory()
         if self.progress is not None:
             self.progress(text, STAGES[self._stage])

@@ -15,9 +15,10 @@ from ml.evaluate import mean_ndcg
 from ml.memory import Memory
 from ml.parallel import THREADS, run_all
 from ml.recipe import Choices
+from ml.remembered import Remembered
 from ml.scoring import SignalScorer
 from ml.signals import FACTORS, OWN
-from ml.sources import Sources, fit_factors, fit_table, popularity, remember_all
+from ml.sources import Sources, fit_factors, fit_table
 from ml.splits.split import Split, draw_people
 
 FEWEST_PEOPLE = 20
@@ -98,12 +99,14 @@ def tune_choices(
     if len(split.people) < FEWEST_PEOPLE:
         return choices
     split = draw_people(split, MOST_PEOPLE, seed=seed)
+    remembered = Remembered(split.train, now=split.cut)
     tell("popularity")
-    choices = _best(choices, _half_lives(split, choices))
+    choices = _best(choices, _half_lives(split, remembered, choices))
     if len(np.unique(split.train.weight)) > 1:
         tell("weights")
-        choices = _best(choices, _exponents(split, choices))
-    strengths = remember_all(split.train, Memory(), now=split.cut, exponent=choices.weight_exponent)
+        choices = _best(choices, _exponents(split, remembered, choices))
+    strengths = remembered.strengths(Memory(), choices.weight_exponent)
+    del remembered
     num_ease = min(max_ease_products, split.train.shape[1])
     spendable_s = watch.elapsed_s() + TUNING_SHARE * watch.left_s()
     for source in [name for name in GRIDS if name in sources]:
@@ -159,9 +162,11 @@ def _first_of_each_grid() -> dict[str, Any]:
     return {name: value for grid in GRIDS.values() for name, value in grid[0].items()}
 
 
-def _half_lives(split: Split, choices: Choices) -> Iterator[tuple[float, dict[str, Any]]]:
+def _half_lives(
+    split: Split, remembered: Remembered, choices: Choices
+) -> Iterator[tuple[float, dict[str, Any]]]:
     for half_life in HALF_LIVES:
-        score = popularity(split.train, Memory(half_life), split.cut, choices.weight_exponent)
+        score = remembered.popularity(Memory(half_life), choices.weight_exponent)
         ndcg = mean_ndcg(partial(_same_for_all, score), split)
         yield ndcg, {"popularity_half_life_days": half_life}
 
@@ -172,11 +177,13 @@ def _same_for_all(
     return np.tile(score, (len(people), 1))
 
 
-def _exponents(split: Split, choices: Choices) -> Iterator[tuple[float, dict[str, Any]]]:
+def _exponents(
+    split: Split, remembered: Remembered, choices: Choices
+) -> Iterator[tuple[float, dict[str, Any]]]:
     """Compare by neighbours over walks, which are quick, and by what people did themselves."""
     for exponent in WEIGHT_EXPONENTS:
         candidate = replace(choices, weight_exponent=exponent)
-        strengths = remember_all(split.train, Memory(), now=split.cut, exponent=exponent)
+        strengths = remembered.strengths(Memory(), exponent)
         fitted = _fit_one("rp3", candidate, split, strengths, 0, 0)
         signals = ["rp3_months"] if split.exclude_seen else ["rp3_months", f"{OWN}_months"]
         scores = [_ndcg(fitted, split, signal) for signal in signals]

@@ -82,7 +82,7 @@ def learn_weights(split: Split, scorer: SignalScorer, *, seed: int) -> Learned:
         return Learned(
             ListWeights(pair if is_signal else {}, {} if is_signal else pair), None, singles
         )
-    regularisation = choose_regularisation(tried)
+    regularisation = choose_regularisation(tried, at_least=singles[best])
     ranker = ListwiseRanker(regularisation).fit(features, candidates.hit, candidates.question)
     return Learned(
         candidates.read_weights(ranker.coef_),
@@ -91,14 +91,15 @@ def learn_weights(split: Split, scorer: SignalScorer, *, seed: int) -> Learned:
     )
 
 
-def choose_regularisation(ndcg: Mapping[float, float]) -> float:
-    """Return the strongest regularisation that is about as good as the best.
+def choose_regularisation(ndcg: Mapping[float, float], *, at_least: float = 0.0) -> float:
+    """Return the strongest regularisation that is about as good as the best, and at least so good.
 
     Half of the people tell good from bad, but not good from as good; of those the
     simpler is more likely to hold next month (the idea of the one standard error rule,
     Breiman, Friedman, Olshen, Stone: Classification and regression trees, 1984).
     """
-    enough = (1 - AS_GOOD) * max(ndcg.values())
+    best = max(ndcg.values())
+    enough = max((1 - AS_GOOD) * best, min(at_least, best))
     return max(value for value, found in ndcg.items() if found >= enough)
 
 

@@ -8,8 +8,7 @@ same person, list and product.
 from __future__ import annotations
 
 from event_types import types_by_counter
-from models.recommendation_lines import IS_SHOWN, lines_sql, told_sql
-from recommendation_ids import UNKNOWN
+from models.recommendation_lines import IS_SHOWN, UNLISTED, lines_sql, told_sql
 
 CLICK_WINDOW = "interval '30 minutes'"
 PURCHASE_WINDOW = "interval '7 days'"
@@ -32,7 +31,7 @@ def count_credit_sql(source: str) -> str:
     A day's rows are whole where the relation has the events from EARLIER to LATER around it
     (`models/recommendation_credit.py`).
     """
-    unknown = f"placement, position, '{UNKNOWN}', 0"
+    unlisted = f"placement, position, '{UNLISTED}', 0"
     return f"""
 WITH clicked AS MATERIALIZED ({lines_sql(told_sql(source, "event_type = 'rec_clicked'"))}
 ), followed AS MATERIALIZED (
@@ -47,9 +46,9 @@ FROM (
         revenue
     FROM cohort
     UNION ALL
-    SELECT day, {unknown}, 1, 0, 0, 0 FROM clicked WHERE list IS NULL
+    SELECT day, {unlisted}, 1, 0, 0, 0 FROM clicked WHERE list IS NULL
     UNION ALL
-    SELECT day, {unknown}, 0, 1, 1, coalesce(value, 0)
+    SELECT day, {unlisted}, 0, 1, 1, coalesce(value, 0)
     FROM ({lines_sql(told_sql(source, "event_type = 'rec_purchased'"))}) AS bought
     WHERE list IS NULL
 ) AS earned

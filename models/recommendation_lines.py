@@ -8,6 +8,9 @@ MAX_PLACEMENT_CHARS = 200
 #: Positions beyond this one are taken for none.
 MAX_POSITION = 1000
 
+#: The rung of what is told without the id of a list: nobody knows which list it was.
+UNLISTED = "unlisted"
+
 IS_SHOWN = "event_type = 'rec_shown'"
 #: Who an event is of, with links followed; NULL: nobody knows.
 PERSON = "coalesce('u' || known_user_id, 'a' || unknown_id)"
@@ -55,7 +58,8 @@ def lines_sql(told: str, *, more: str = "") -> str:
         "SELECT day, occurred_at, event_id, person, list, rungs, model_version, placement" + more
     )
     return f"""
-SELECT *, {rung_sql("rungs", "position")} AS rung
+SELECT *,
+    CASE WHEN list IS NULL THEN '{UNLISTED}' ELSE {rung_sql("rungs", "position")} END AS rung
 FROM (
     SELECT day, occurred_at, event_id, place, person, list, rungs, model_version, placement,
         product_id, value{more},

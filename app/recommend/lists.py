@@ -17,7 +17,7 @@ from app.recommend.shelves import Shelves
 from app.recommend.trending import Trending
 from app.recommend.wish import Wish
 from ml.serving import Recommendation
-from models.histories import Line, read_histories, read_people
+from models.histories import HISTORY_DAYS, Line, read_histories, read_people
 from models.person import Person
 from recommendation_ids import make_recommendation_id
 
@@ -58,7 +58,18 @@ class Maker:
             for number, found in known.items()
             if not found.suppressed
         }
-        return read_histories(self.connection, people, now=self.now)
+        return read_histories(
+            self.connection, people, now=self.now, days=self._history_days(wishes)
+        )
+
+    def _history_days(self, wishes: Sequence[Wish]) -> int:
+        """Choose how far back histories go: as far as those that the model learned from.
+
+        Where something older decides what may be shown, all that is kept for lists is read.
+        """
+        if self.champion is None or any(wish.exclude_seen for wish in wishes):
+            return HISTORY_DAYS
+        return min(HISTORY_DAYS, max(self.champion.days, self.bought_days))
 
     def _ask(self, wish: Wish, history: Sequence[Line]) -> Asked:
         exclude_seen = wish.exclude_seen

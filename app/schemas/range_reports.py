@@ -172,6 +172,18 @@ class EffectivenessQuery(ReportQuery):
     )
 
 
+class UnlistedAnswer(Schema):
+    """What is told without the `recommendation_id` of a list, as it says itself."""
+
+    shown = fields.Integer()
+    clicked = fields.Integer()
+    purchased = fields.Integer(metadata={"description": "by `rec_purchased`"})
+    revenue = Money()
+    click_through_rate = fields.Nested(
+        ShareAnswer, metadata={"description": "clicked of shown, of whatever lists they are"}
+    )
+
+
 class PlaceAnswer(Schema):
     """Figures of one group of recommended products."""
 
@@ -181,7 +193,10 @@ class PlaceAnswer(Schema):
     )
     rung = fields.String(
         allow_none=True,
-        metadata={"description": "unknown: the list has no id of ours; null: all of them"},
+        metadata={
+            "description": "unknown: the id of the list is not ours; unlisted: told without an id; "
+            "null: all of them"
+        },
     )
     model_version = fields.Integer(
         allow_none=True, metadata={"description": "0: without a model; null: all of them"}
@@ -199,6 +214,10 @@ class PlaceAnswer(Schema):
     revenue = Money(metadata={"description": "the value of the order lines"})
     click_through_rate = fields.Nested(ShareAnswer, metadata={"description": "clicked of shown"})
     purchase_rate = fields.Nested(ShareAnswer, metadata={"description": "converted of shown"})
+    unlisted = fields.Nested(
+        UnlistedAnswer,
+        metadata={"description": "told without the id of a list; in none of the other figures"},
+    )
 
 
 class EffectivenessAnswer(RangeAnswer):

@@ -69,6 +69,12 @@ class ListQuery(Schema):
     )
     left_out = Names(data_key="exclude", metadata={"description": "products to leave out"})
 
+    @validates_schema
+    def _has_room(self, data: dict[str, Any], **kwargs: Any) -> None:
+        lowest, highest = data.get("min_price"), data.get("max_price")
+        if lowest is not None and highest is not None and lowest > highest:
+            raise ValidationError(f"Must be at most max_price, {highest:f}.", "min_price")
+
 
 class ProductQuery(ListQuery):
     """How similar products are found."""
@@ -91,7 +97,8 @@ class PersonQuery(ListQuery):
         metadata={
             "description": "true: only products that are new to the person; false: those they met "
             "may come again; without it, they may where the model learned that people come back "
-            "to the same products"
+            "to the same products. Where it learned no such list, its part of a list is of new "
+            "products even with false"
         },
     )
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import lapack
-from sklearn.base import clone
-from sklearn.utils.validation import check_array
+from scipy.sparse import csr_array, vstack
 
 from ml.estimators.parameters import check_parameters
 from ml.estimators.strengths import check_strengths, gram_matrix
-from ml.estimators.table import ItemTable
+from ml.estimators.table import ItemTable, sparse_table
 from ml.ranking import CELLS_PER_BLOCK, blocks, top_k
 
 Gram = npt.NDArray[np.float32]
@@ -74,35 +72,6 @@ class EASE(ItemTable):
         self._check(strengths.shape[1])
         return self._learn(gram_matrix(strengths))
 
-    def fit_gram(self, gram: npt.ArrayLike) -> Self:
-        """Learn from XᵀX, see `ml.estimators.strengths.gram_matrix`, which stays as it is.
-
-        Parameters
-        ----------
-        gram : ndarray, shape (products, products)
-            Symmetric; it is not checked to be.
-        """
-        own = np.asarray(check_array(gram, dtype=np.float32, order="C", copy=True))
-        if own.shape[0] != own.shape[1]:
-            raise ValueError(f"a Gram matrix must be square, got {own.shape}")
-        self._check(len(own))
-        self.n_features_in_ = len(own)
-        return self._learn(own)
-
-    def fit_path(self, X: Any, regularisations: Sequence[float]) -> list[Self]:
-        """Return one fitted copy per regularisation; the Gram matrix is made once.
-
-        To solve each anew is cheaper than one eigendecomposition V·D·Vᵀ for all:
-        that takes as long as fifteen solutions, and to make each P from it takes
-        n³ operations again, as many as its Cholesky decomposition and inverse.
-        """
-        reader = clone(self)
-        strengths = check_strengths(reader, X, reset=True)
-        reader._check(strengths.shape[1])
-        gram = gram_matrix(strengths)
-        models = [clone(self).set_params(regularisation=value) for value in regularisations]
-        return [model.fit_gram(gram) for model in models]
-
     def _check(self, num_products: int) -> None:
         check_parameters(self, at_least={"k": 1}, above={"regularisation": 0})
         if num_products > self.max_products:
@@ -113,7 +82,8 @@ class EASE(ItemTable):
         num_products = len(gram)
         gram.flat[:: num_products + 1] += np.float32(self.regularisation)
         inverse = _invert(gram)
-        index, score = self._empty_table(num_products)
+        width = self._width(num_products)
+        parts = [csr_array((0, num_products), dtype=np.float32)]
         diagonal = inverse.diagonal()
         for rows in blocks(num_products, num_products):
             weights = _symmetric_rows(inverse, rows)
@@ -121,17 +91,14 @@ class EASE(ItemTable):
             weights[np.arange(len(weights)), np.arange(rows.start, rows.stop)] = 0.0
             size = np.abs(weights)
             size[size == 0] = -np.inf
-            index[rows], _ = top_k(size, index.shape[1])
-            score[rows] = np.take_along_axis(weights, np.maximum(index[rows], 0), axis=1)
-        score[index < 0] = 0.0
-        return self._keep_table(index, score)
+            index, _ = top_k(size, width)
+            score = np.take_along_axis(weights, np.maximum(index, 0), axis=1)
+            parts.append(sparse_table(index, score, num_products=num_products))
+        return self._keep_table(vstack(parts, format="csr"))
 
 
 def estimate_memory_bytes(num_products: int, *, k: int = 200) -> int:
-    """Return about how much `EASE.fit` takes at its peak, without the strengths themselves.
-
-    `fit_gram` and `fit_path` take one Gram matrix (4 bytes · products²) more.
-    """
+    """Return about how much `EASE.fit` takes at its peak, without the strengths themselves."""
     gram_bytes = 4 * num_products**2
     table_bytes = 2 * 8 * num_products * min(k, num_products)
     block_bytes = 16 * CELLS_PER_BLOCK

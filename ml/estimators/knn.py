@@ -10,8 +10,7 @@ from scipy.sparse import csr_array
 
 from ml.estimators.parameters import check_parameters
 from ml.estimators.strengths import check_strengths, count_people, keep_strongest
-from ml.estimators.table import ItemTable, best_neighbours
-from ml.ranking import IntTable, blocks
+from ml.estimators.table import ItemTable
 
 
 class ItemKNN(ItemTable):
@@ -45,16 +44,12 @@ class ItemKNN(ItemTable):
     ----------
     index_, score_ : ndarray
         See `ItemTable`.
-    people_ : ndarray of int32, same shape
-        Number of people who met both.
 
     References
     ----------
     .. [1] Bell, Koren: Improved neighborhood-based collaborative filtering, KDD Cup 2007.
     .. [2] Robertson, Zaragoza: The probabilistic relevance framework: BM25 and beyond, 2009.
     """
-
-    people_: IntTable
 
     def __init__(
         self,
@@ -103,20 +98,15 @@ class ItemKNN(ItemTable):
             one_of={"metric": ("cosine", "bm25")},
         )
         strengths = keep_strongest(check_strengths(self, X, reset=True), self.max_history)
-        num_products = strengths.shape[1]
         weights = self._weigh(strengths)
         met = _with_values(strengths, np.ones_like(strengths.data))
         weights_by_product, met_by_product = weights.T.tocsr(), met.T.tocsr()
-        index, score = self._empty_table(num_products)
-        self.people_ = np.zeros(index.shape, np.int32)
-        for rows in blocks(num_products, num_products):
-            together = (met_by_product[rows] @ met).tocsr()
-            shrunk = self._support(together).multiply(weights_by_product[rows] @ weights).tocsr()
-            index[rows], score[rows] = best_neighbours(
-                shrunk, index.shape[1], first_product=rows.start
-            )
-            self.people_[rows] = _read_cells(together.toarray(), index[rows])
-        return self._keep_table(index, score)
+
+        def compare(rows: slice) -> Any:
+            support = self._support((met_by_product[rows] @ met).tocsr())
+            return support.multiply(weights_by_product[rows] @ weights).tocsr()
+
+        return self._keep_best(compare, strengths.shape[1])
 
     def _weigh(self, strengths: Any) -> Any:
         if self.metric == "bm25":
@@ -180,9 +170,3 @@ def bm25_weights(strengths: Any, *, K1: float, B: float) -> Any:
 
 def _with_values(matrix: Any, values: npt.NDArray[Any]) -> Any:
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
-def _read_cells(matrix: npt.NDArray[Any], index: IntTable) -> IntTable:
-    """Read matrix[row, index[row, place]] for the whole table; 0 where index is -1."""
-    cells = np.take_along_axis(matrix, np.maximum(index, 0), axis=1)
-    return np.where(index >= 0, cells, 0).astype(np.int32)

@@ -9,8 +9,7 @@ from scipy.sparse import csr_array, diags_array
 
 from ml.estimators.parameters import check_parameters
 from ml.estimators.strengths import check_strengths, count_people
-from ml.estimators.table import ItemTable, best_neighbours
-from ml.ranking import blocks
+from ml.estimators.table import ItemTable
 
 
 class RP3Beta(ItemTable):
@@ -55,17 +54,10 @@ class RP3Beta(ItemTable):
         """
         check_parameters(self, at_least={"k": 1, "alpha": 0, "beta": 0})
         strengths = check_strengths(self, X, reset=True)
-        num_products = strengths.shape[1]
         held_back = np.maximum(count_people(strengths), 1.0) ** -self.beta
         to_people = self._steps(strengths.T.tocsr())
         to_products = csr_array(self._steps(strengths) @ diags_array(held_back))
-        index, score = self._empty_table(num_products)
-        for rows in blocks(num_products, num_products):
-            ends = to_people[rows] @ to_products
-            index[rows], score[rows] = best_neighbours(
-                ends, index.shape[1], first_product=rows.start
-            )
-        return self._keep_table(index, score)
+        return self._keep_best(lambda rows: to_people[rows] @ to_products, strengths.shape[1])
 
     def _steps(self, strengths: Any) -> Any:
         """Return the probability of each step, each row's sum being 1, to the power of alpha."""

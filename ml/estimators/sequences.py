@@ -11,8 +11,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 
 from ml.dataset import Interactions, decay
 from ml.estimators.parameters import check_parameters
-from ml.estimators.table import ItemTable, best_neighbours
-from ml.ranking import blocks
+from ml.estimators.table import ItemTable
 
 # What a pair counts by its distance in steps, 1 for the next one.
 DECAYS: dict[str, Callable[[float, float], float]] = {
@@ -95,35 +94,47 @@ class SequenceRules(ItemTable):
             check_parameters(self, at_least={"gap_s": 0})
         if self.half_life_days is not None:
             check_parameters(self, above={"half_life_days": 0})
-        steps = interactions.take(interactions.weight > 0)
+        steps = interactions.positive()
         steps = steps.take(np.lexsort((steps.row, steps.time, steps.user)))
-        num_products = steps.shape[1]
-        self.n_features_in_ = num_products
-        pairs = self._count_pairs(steps)
-        index, score = self._empty_table(num_products)
-        for rows in blocks(num_products, num_products):
-            index[rows], score[rows] = best_neighbours(
-                pairs[rows], index.shape[1], first_product=rows.start
-            )
-        return self._keep_table(index, score)
+        self.n_features_in_ = steps.shape[1]
+        visit, worth = _number_visits(steps, self.gap_s), self._fade(steps.time)
+        # The steps of each product, so that pairs are counted for some products at a time.
+        place = np.argsort(steps.product, kind="stable")
+        starts = np.searchsorted(steps.product[place], np.arange(steps.shape[1] + 1))
 
-    def _count_pairs(self, steps: Interactions) -> Any:
-        """Return the scores of all pairs, (products, products), from steps visit by visit."""
-        visit = _number_visits(steps, self.gap_s)
-        worth = self._fade(steps.time)
-        shape = (steps.shape[1], steps.shape[1])
+        def count(rows: slice) -> Any:
+            begun = place[starts[rows.start] : starts[rows.stop]]
+            return self._count_pairs(steps.product, visit, worth, begun, rows)
+
+        return self._keep_best(count, steps.shape[1])
+
+    def _count_pairs(
+        self,
+        product: npt.NDArray[np.int32],
+        visit: npt.NDArray[np.int64],
+        worth: npt.NDArray[np.float64],
+        begun: npt.NDArray[np.int64],
+        rows: slice,
+    ) -> Any:
+        """Return the scores of the pairs that begin with some products, (rows, products).
+
+        `begun` are the steps with these products; steps lie visit by visit.
+        """
+        shape = (rows.stop - rows.start, self.n_features_in_)
         pairs = csr_array(shape, dtype=np.float64)
-        begins = np.zeros(len(steps), dtype=bool)
-        for distance in range(1, min(self.reach, len(steps) - 1) + 1):
-            earlier, later = steps.product[:-distance], steps.product[distance:]
-            paired = (visit[:-distance] == visit[distance:]) & (earlier != later)
-            if not paired.any():
-                continue
-            begins[:-distance] |= paired
-            weight = worth[distance:][paired] * DECAYS[self.decay](distance, self.reach)
-            pairs = pairs + coo_array((weight, (earlier[paired], later[paired])), shape).tocsr()
-        begun = np.bincount(steps.product, weights=worth * begins, minlength=shape[0])
-        share = np.where(begun > 0, begun, 1.0) ** -self.exponent
+        begins = np.zeros(len(begun), dtype=bool)
+        for distance in range(1, self.reach + 1):
+            later = np.minimum(begun + distance, len(product) - 1)
+            paired = (begun + distance == later) & (visit[begun] == visit[later])
+            paired &= product[begun] != product[later]
+            begins |= paired
+            weight = worth[later[paired]] * DECAYS[self.decay](distance, self.reach)
+            cells = (product[begun[paired]] - rows.start, product[later[paired]])
+            pairs = pairs + coo_array((weight, cells), shape).tocsr()
+        total = np.bincount(
+            product[begun] - rows.start, weights=worth[begun] * begins, minlength=shape[0]
+        )
+        share = np.where(total > 0, total, 1.0) ** -self.exponent
         return csr_array(diags_array(share) @ pairs).astype(np.float32)
 
     def _fade(self, time: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

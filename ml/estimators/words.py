@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_array
 
 from ml.catalogue import TEXT_COLUMNS
 from ml.estimators.parameters import check_parameters
-from ml.estimators.table import ItemTable, best_neighbours
-from ml.ranking import blocks
+from ml.estimators.table import ItemTable
 from ml.text import split_words
+from ml.word_index import WordIndex
 
 # "Product 4711": a word that more of the products share says nothing.
 COMMON_SHARE = 0.9
@@ -58,6 +58,9 @@ def word_features(catalogue: pd.DataFrame, *, min_products: int = 2) -> Any:
 class WordNeighbours(ItemTable):
     """The nearest products by the cosine of their words.
 
+    In a catalogue of many products those are found that share rare words, see
+    `ml.word_index`.
+
     It learns from one row per product, so it is no scikit-learn estimator as
     to `fit`; it transforms people by products as the other tables do.
 
@@ -86,13 +89,6 @@ class WordNeighbours(ItemTable):
         """
         check_parameters(self, at_least={"k": 1})
         features = csr_array(check_array(features, accept_sparse="csr", dtype=np.float32))
-        num_products = features.shape[0]
-        self.n_features_in_ = num_products
-        by_word = features.T.tocsr()
-        index, score = self._empty_table(num_products)
-        for rows in blocks(num_products, num_products):
-            cosine = features[rows] @ by_word
-            index[rows], score[rows] = best_neighbours(
-                cosine, index.shape[1], first_product=rows.start
-            )
-        return self._keep_table(index, score)
+        self.n_features_in_ = features.shape[0]
+        words = WordIndex(features)
+        return self._keep_best(lambda rows: words.cosines(rows, self.k), features.shape[0])

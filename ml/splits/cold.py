@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ml.dataset import Interactions
-from ml.splits.split import Mask, Protocol, Split, keep_entries, known_products, make_split
+from ml.splits.split import (
+    Mask,
+    Protocol,
+    Split,
+    check_share,
+    keep_entries,
+    known_products,
+    make_split,
+)
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,7 @@ class ColdProducts:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"share must be > 0 and < 1, got {self.share}")
+        check_share(self.share)
 
     @property
     def name(self) -> str:

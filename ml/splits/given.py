@@ -52,7 +52,7 @@ class GivenQuestions:
 
     def split(self, known: Interactions) -> Split:
         """Learn from what came before the cut; products nobody met then are not asked for."""
-        train = known.take(known.time < self.cut)
+        train = known.before(self.cut)
         asked = one_each(self.target, known.shape[1])
         return make_split(
             self,

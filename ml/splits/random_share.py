@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.dataset import Interactions
-from ml.splits.split import Split, in_order, make_split, met_matrix
+from ml.splits.split import Split, check_share, in_order, make_split, met_matrix
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,7 @@ class RandomShare:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise ValueError(f"share must be > 0 and < 1, got {self.share}")
+        check_share(self.share)
 
     @property
     def name(self) -> str:

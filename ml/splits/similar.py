@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 
 from ml.dataset import DAY_S, Interactions
+from ml.splits.period import Period
 from ml.splits.split import Rows, Split, known_products, lay_histories, make_split
 
 
 @dataclass(frozen=True)
-class SimilarProducts:
+class SimilarProducts(Period):
     """Give one product of a basket of [cut, end), and ask for the others.
 
     A basket is what one person did under one session id, or without one within
@@ -22,30 +23,20 @@ class SimilarProducts:
 
     Parameters
     ----------
-    cut, end : float
-        Unix seconds. Everything before the cut is learned from; interactions
-        at or after `end` are in neither part.
+    cut, end, window_s : float
+        See `ml.splits.period.Period`.
     goal : "met" or "bought"
         What a basket is made of.
     most : int
         Draw so many questions by `seed` where there are more.
     each : int
         Ask no more than so many of one basket, so that a large one counts no more than others.
-    window_s : float, optional
-        Length of the window before the cut that tunes; that of [cut, end) by default.
     """
 
-    cut: float
-    end: float = np.inf
     goal: str = "met"
     most: int = 6000
     each: int = 3
     seed: int = 0
-    window_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.cut < self.end:
-            raise ValueError(f"cut must be < end, got {self.cut} and {self.end}")
 
     @property
     def name(self) -> str:
@@ -58,11 +49,8 @@ class SimilarProducts:
 
     def split(self, known: Interactions) -> Split:
         """Split at the cut. What is known of a question is the product given, and nothing else."""
-        train = known.take(known.time < self.cut)
-        wanted = (known.time >= self.cut) & (known.time < self.end) & (known.weight > 0)
-        if self.goal == "bought":
-            wanted &= known.bought
-        story, basket = _order_baskets(known.take(wanted))
+        train = known.before(self.cut)
+        story, basket = _order_baskets(self._asked_of(known, self.goal))
         given, other = self._pairs(story, basket, known_products(train))
         given, question = np.unique(given, return_inverse=True)
         shape = (len(given), story.shape[1])
@@ -74,13 +62,6 @@ class SimilarProducts:
         return make_split(
             self, train, history, asked, cut=self.cut, end=self.end, exclude_seen=True
         )
-
-    def validation(self) -> SimilarProducts:
-        """Return the baskets of the window that ends where this one begins."""
-        length = self.window_s if self.window_s is not None else self.end - self.cut
-        if not 0 < length < np.inf:
-            raise ValueError(f"the window that tunes must have a length, got {length}")
-        return replace(self, cut=self.cut - length, end=self.cut)
 
     def _pairs(
         self, story: Interactions, basket: Rows, known: npt.NDArray[np.bool_]

@@ -91,6 +91,12 @@ class Protocol(Interface):
         """Return the protocol by which the training part is split again."""
 
 
+def check_share(share: float) -> None:
+    """Raise ValueError unless a share is neither nothing nor all."""
+    if not 0 < share < 1:
+        raise ValueError(f"share must be > 0 and < 1, got {share}")
+
+
 def met_matrix(interactions: Interactions) -> Any:
     """Return who met what, csr_array of bool, shape (people, products)."""
     ones = np.ones(len(interactions), dtype=bool)

@@ -7,43 +7,34 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ml.dataset import Interactions
+from ml.splits.period import Period
 from ml.splits.split import Rows, Split, known_products, lay_histories, make_split, one_each
 
 VISIT_GAP_S = 1800.0
 
 
 @dataclass(frozen=True)
-class NextInVisit:
+class NextInVisit(Period):
     """Ask in each visit that begins in [cut, end) for each next product, given the visit so far.
 
     The person may be unknown before the cut.
 
     Parameters
     ----------
-    cut, end : float
-        Unix seconds. Everything before the cut is learned from; interactions
-        at or after `end` are in neither part.
+    cut, end, window_s : float
+        See `ml.splits.period.Period`.
     gap_s : float
         So long a pause begins a new visit, where the data does not name visits.
     repeats : bool
         Ask for products met earlier in the visit too.
-    window_s : float, optional
-        Length of the window before the cut that tunes; that of [cut, end) by default.
     most : int, optional
         Draw so many questions by `seed` where there are more.
     """
 
-    cut: float
-    end: float = np.inf
     gap_s: float = VISIT_GAP_S
     repeats: bool = False
-    window_s: float | None = None
     most: int | None = None
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.cut < self.end:
-            raise ValueError(f"cut must be < end, got {self.cut} and {self.end}")
 
     @property
     def name(self) -> str:
@@ -56,8 +47,8 @@ class NextInVisit:
 
     def split(self, known: Interactions) -> Split:
         """Split at the cut; a product must have been met by somebody before it to be asked for."""
-        train = known.take(known.time < self.cut)
-        story, visit = order_visits(known.take(known.time < self.end), self.gap_s)
+        train = known.before(self.cut)
+        story, visit = order_visits(self._near_the_period(known), self.gap_s)
         first = np.searchsorted(visit, visit)
         asked = self._rows_asked(story, visit, first)
         asked, unknown_share = _answerable(asked, story, train)
@@ -78,12 +69,12 @@ class NextInVisit:
         )
         return replace(split, unknown_share=unknown_share)
 
-    def validation(self) -> NextInVisit:
-        """Return the visits of the window that ends where this one begins."""
-        length = self.window_s if self.window_s is not None else self.end - self.cut
-        if not 0 < length < np.inf:
-            raise ValueError(f"the window that tunes must have a length, got {length}")
-        return replace(self, cut=self.cut - length, end=self.cut)
+    def _near_the_period(self, known: Interactions) -> Interactions:
+        """Return the visits that end in the period, or so much of them that they began before."""
+        known = known.before(self.end)
+        near = known.time >= self.cut - self.gap_s
+        named = np.unique(known.visit[near])
+        return known.take(near | np.isin(known.visit, named[named >= 0]))
 
     def _rows_asked(self, story: Interactions, visit: Rows, first: Rows) -> Rows:
         """Return the rows that are asked for: those of a visit behind its first product."""

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from ml.dataset import DAY_S, Interactions
+from ml.splits.period import Period
 from ml.splits.split import Split, in_order, keep_entries, make_split, met_matrix
 
 
 @dataclass(frozen=True)
-class TimeWindow:
+class TimeWindow(Period):
     """Ask people known before the cut for what they meet, or buy, in [cut, end).
 
     Parameters
     ----------
-    cut, end : float
-        Unix seconds. Interactions at or after `end` are in neither part.
+    cut, end, window_s : float
+        See `ml.splits.period.Period`.
     exclude_seen : bool
         Ask for products new to the person only.
     goal : "met" or "bought"
         Which interactions of the window are asked for. Everything before the
         cut is learned from in either case.
-    window_s : float, optional
-        Length of the window before the cut that tunes; that of [cut, end) by default.
     """
 
-    cut: float
-    end: float = np.inf
     exclude_seen: bool = True
     goal: Literal["met", "bought"] = "met"
-    window_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if not self.cut < self.end:
-            raise ValueError(f"cut must be < end, got {self.cut} and {self.end}")
 
     @property
     def name(self) -> str:
@@ -50,28 +42,23 @@ class TimeWindow:
         return f"everything before the cut is learned from; asked for are {self.name}"
 
     def split(self, known: Interactions) -> Split:
-        """Split at the cut; only what somebody met before it, with a weight above 0, is asked."""
-        train = known.take(known.time < self.cut)
-        wanted = (known.time >= self.cut) & (known.time < self.end) & (known.weight > 0)
-        if self.goal == "bought":
-            wanted &= known.bought
+        """Split at the cut; only what somebody met before it, with a weight above 0, is asked.
+
+        The histories are those of the people who come in the period.
+        """
+        train = known.before(self.cut)
+        asked = self._asked_of(known, self.goal)
         known_people = np.bincount(train.user, minlength=train.shape[0]) > 0
+        asked_people = np.bincount(asked.user, minlength=train.shape[0]) > 0
         return make_split(
             self,
             train,
-            in_order(train),
-            keep_entries(met_matrix(known.take(wanted)), rows=known_people),
+            in_order(train.take(asked_people[train.user])),
+            keep_entries(met_matrix(asked), rows=known_people),
             cut=self.cut,
             end=self.end,
             exclude_seen=self.exclude_seen,
         )
-
-    def validation(self) -> TimeWindow:
-        """Return the window that ends where this one begins."""
-        length = self.window_s if self.window_s is not None else self.end - self.cut
-        if not 0 < length < np.inf:
-            raise ValueError(f"the window that tunes must have a length, got {length}")
-        return replace(self, cut=self.cut - length, end=self.cut)
 
 
 def choose_window_days(

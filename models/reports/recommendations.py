@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from models.daily_recommendations import PLACE, count_shown_sql
 from models.rates import Rate, proportion
 from models.recommendation_credit import COUNTS, hash_joins
+from models.recommendation_lines import UNLISTED
 from models.reports.credit_days import read_credit_days
 from models.reports.days import Days, From, read_days
 from models.traffic import COUNTED, Traffic
@@ -26,10 +27,26 @@ _FIGURES = ("lists", "shown", *COUNTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The figures of one group; a side that is None stands for all of its values.
+class Unlisted:
+    """What is told without the id of a list: a click that no list can be found for."""
 
-    `lists` is None where a list may lie in several groups.
+    shown: int = 0
+    clicked: int = 0
+    purchased: int = 0
+    revenue: Decimal = Decimal(0)
+
+    @property
+    def click_through_rate(self) -> Rate:
+        """Give the clicks per product shown, whether they are of the same lists or not."""
+        return proportion(self.clicked, self.shown, prior=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The figures of one group of lists; a side that is None stands for all of its values.
+
+    `lists` is None where a list may lie in several groups. What is `unlisted` is in none of the
+    other figures, so that each rate is of the same lists above and below the line.
     """
 
     placement: str | None = None
@@ -42,6 +59,7 @@ class Place:
     purchased: int = 0
     converted: int = 0
     revenue: Decimal = Decimal(0)
+    unlisted: Unlisted = field(default_factory=Unlisted)
 
     @property
     def click_through_rate(self) -> Rate:
@@ -92,7 +110,11 @@ def read_recommendations(
     shown = days.rows_sql("daily_recommendations", f"{place}, lists, shown", count_shown_sql)
     asked = in_order(group_by)
     groupings = {*_GROUPINGS, asked}
-    sums = ", ".join(f"sum({name}) AS {name}" for name in _FIGURES)
+    sums = ", ".join(
+        f"sum({name}) FILTER (WHERE rung <> :unlisted) AS {name}, "
+        f"sum({name}) FILTER (WHERE rung = :unlisted) AS unlisted_{name}"
+        for name in _FIGURES
+    )
     sides = ", ".join(f"grouping({side}) = 0 AS by_{side}" for side in PLACE)
     with hash_joins(session):
         found = session.execute(
@@ -105,9 +127,9 @@ FROM (
     UNION ALL SELECT {place}, 0, 0, {", ".join(COUNTS)} FROM {credit.rows_sql(place)}
 ) AS figure
 GROUP BY GROUPING SETS ({", ".join(f"({', '.join(sides)})" for sides in sorted(groupings))})
-ORDER BY shown DESC, {place}"""
+ORDER BY sum(shown) DESC, {place}"""
             ),
-            {**days.parameters(), **credit.parameters()},
+            {**days.parameters(), **credit.parameters(), "unlisted": UNLISTED},
         ).all()
     groups = {by: _pick(found, by) for by in groupings}
     return Effectiveness(days, credit.source, asked, groups)
@@ -140,4 +162,10 @@ def _place(row: Any, by: tuple[str, ...]) -> Place:
         purchased=int(row.purchased or 0),
         converted=int(row.converted or 0),
         revenue=row.revenue or Decimal(0),
+        unlisted=Unlisted(
+            int(row.unlisted_shown or 0),
+            int(row.unlisted_clicked or 0),
+            int(row.unlisted_purchased or 0),
+            row.unlisted_revenue or Decimal(0),
+        ),
     )

@@ -109,6 +109,14 @@ def test_people_read_a_table(bench):
     assert "popularity" in result.stdout
 
 
+@pytest.mark.parametrize("budget", ["nan", "inf", "0.5", "soon"])
+def test_a_budget_that_is_no_time_is_refused(bench, budget):
+    result = bench("--budget", budget, tasks=["last out"])
+
+    assert result.exit_code == 2
+    assert "Invalid value for '--budget'" in result.output
+
+
 def test_every_kind_of_task_finds_its_questions(bench, shop):
     bench("--task", "none", tasks=TASKS)
     files = read_shop(shop, shop / "some.toml")

@@ -250,15 +250,14 @@ def test_recommendations_by_placement_and_position(
     answer = read(client, "recommendations/", admin)
 
     total, (first, *_) = answer["total"], answer["by_placement"]
-    assert (total["shown"], total["clicked"], total["purchased"]) == (10, 2, 0)
-    assert (first["placement"], first["position"], first["click_through_rate"]["value"]) == (
-        "home",
-        None,
-        0.1,
-    )
-    assert 0 < first["click_through_rate"]["low"] < 0.1 < first["click_through_rate"]["high"] < 0.5
+    assert (total["shown"], total["clicked"], total["click_through_rate"]["value"]) == (0, 0, None)
+    assert (total["unlisted"]["shown"], total["unlisted"]["clicked"]) == (10, 2)
+    assert (first["placement"], first["position"]) == ("home", None)
+    rate = first["unlisted"]["click_through_rate"]
+    assert 0 < rate["low"] < rate["value"] == 0.1 < rate["high"] < 0.5
+    assert [row["rung"] for row in answer["by_rung"]] == ["unlisted"]
     assert [row["position"] for row in answer["by_position"]] == [0, 1, 2]
-    cart = next(row for row in answer["by_place"] if row["placement"] == "cart")
+    cart = next(row for row in answer["by_place"] if row["placement"] == "cart")["unlisted"]
     assert (cart["clicked"], cart["click_through_rate"]["value"]) == (1, None)
 
 

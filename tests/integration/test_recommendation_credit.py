@@ -25,7 +25,7 @@ from models.identities import link
 from models.invariants import check_invariants
 from models.person import Person
 from models.recommendation_lines import rung_sql, rungs_sql, version_sql
-from models.reports.recommendations import Effectiveness, read_recommendations
+from models.reports.recommendations import Effectiveness, Unlisted, read_recommendations
 from models.suppressions import Salts
 from recommendation_ids import LETTERS, make_recommendation_id, read_recommendation_id
 from settings import Settings
@@ -371,8 +371,33 @@ def test_events_without_a_list_count_as_they_say(engine: Engine) -> None:
         event("rec_shown", 2, product_id="p", properties={"recommendation_id": [LIST]}),
     )
 
-    assert found == (1, 1, 1, 1, Decimal(3))
-    assert [row.rung for row in report(engine).by("rung")] == ["unknown"]
+    assert found == (0, 0, 0, 0, Decimal(0))
+    assert report(engine).total.unlisted == Unlisted(1, 1, 1, Decimal(3))
+    assert [row.rung for row in report(engine).by("rung")] == ["unlisted"]
+
+
+def test_clicks_without_a_list_are_in_no_rate_of_lists(
+    engine: Engine, client: FlaskClient, admin: Headers
+) -> None:
+    nameless = [event("rec_clicked", n, product_id="p", properties={}) for n in range(3)]
+    foreign = [shown(0, "p", list_id="theirs"), clicked(1, "p", "theirs")]
+    store_events(engine, shown(0, "p", "q", "r"), clicked(10, "q"), *foreign, *nameless)
+
+    for _ in range(2):
+        answer = body(client.get(f"{PATH}?date_from=2026-02-01", headers=admin))
+
+        total = answer["total"]
+        assert (total["shown"], total["clicked"]) == (4, 2)
+        assert total["click_through_rate"]["value"] == 0.5
+        assert (total["unlisted"]["shown"], total["unlisted"]["clicked"]) == (0, 3)
+        assert total["unlisted"]["click_through_rate"]["value"] is None
+        rungs = {row["rung"]: row for row in answer["by_rung"]}
+        assert {name: (row["shown"], row["clicked"]) for name, row in rungs.items()} == {
+            "person": (2, 1), "trending": (1, 0), "unknown": (1, 1), "unlisted": (0, 0),
+        }  # fmt: skip
+        assert rungs["unlisted"]["unlisted"] == total["unlisted"]
+        assert rungs["unknown"]["unlisted"]["clicked"] == 0
+        aggregate(engine)
 
 
 def native(name: str, properties: dict[str, Any], _: str) -> tuple[str, dict[str, Any]]:

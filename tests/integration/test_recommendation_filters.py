@@ -206,7 +206,7 @@ def test_what_cannot_be_used_is_422(client: FlaskClient, query: str) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "popular?min_price=10&max_price=5",
+        "popular?min_price=5&max_price=5",
         "popular?category=" + ",".join(["c"] * 400),
         "product/%F0%9F%91%9C?category=%ED%A0%80",
         "user/" + "u" * 3000,

@@ -25,7 +25,14 @@ from settings import Settings
 from tasks.ingest import Drainer
 from tests.builders import DAY_MS, NOW, NOW_MS, body, store_events
 from tests.integration.test_door import check_problem
-from tests.integration.test_recommendations import URL, catalogue, look, numbered, shown
+from tests.integration.test_recommendations import (
+    URL,
+    catalogue,
+    look,
+    numbered,
+    rungs,
+    shown,
+)
 from tests.integration.test_training import fill_shop, train
 
 Headers = dict[str, str]
@@ -234,6 +241,26 @@ def test_a_history_holds_the_newest_events_of_old_days_and_of_ids_without_a_time
 
     assert [line.product_id for line in found[0]] == ["x", "old 5", "old 20", "old 40", "old 89"]
     assert found[1] == []
+
+    lately = read_histories(session.connection(), {0: Person("u")}, now=NOW, days=30)[0]
+
+    assert [line.product_id for line in lately] == ["x", "old 5", "old 20"]
+
+
+def test_a_history_reaches_as_far_back_as_what_the_model_learned_from(
+    shop: None, engine: Engine, client: FlaskClient
+) -> None:
+    # Ten days of interest in blue taught the model; what happened a month ago is another time.
+    older = [look(f"p3{n}", "fan", NOW_MS - 30 * DAY_MS - n) for n in range(10)]
+    store_events(engine, *older, look("p30", "stranger", NOW_MS - 30 * DAY_MS))
+
+    fan, stranger = (client.get(f"{URL}/user/{name}?n=40") for name in ("fan", "stranger"))
+    unseen = shown(client.get(f"{URL}/user/fan?n=40&exclude_seen=true"))
+
+    names = {f"p3{n}" for n in range(10)}
+    assert names <= set(shown(fan)), "the model may suggest again what its people forgot"
+    assert names.isdisjoint(unseen), "what was seen is found however long ago it was"
+    assert "person" not in rungs(stranger)
 
 
 def test_of_very_many_events_the_newest_are_a_history(engine: Engine, session: Session) -> None:

@@ -178,3 +178,35 @@ def test_events_whose_ids_carry_no_time_are_part_of_the_history(
 )
 def test_a_query_that_cannot_be_used_is_422(client: FlaskClient, query: str) -> None:
     check_problem(client.get(f"{URL}/{query}"), 422, "invalid")
+
+
+@pytest.mark.parametrize("query", ["min_price=10&max_price=9.5", "min_price=1e-5&max_price=0"])
+def test_prices_that_no_product_can_have_are_refused(client: FlaskClient, query: str) -> None:
+    for path in ("popular?", "product/p?", "user/u?", "session?anonymous_id=a&"):
+        answer = client.get(f"{URL}/{path}{query}")
+
+        check_problem(answer, 422, "invalid")
+        assert "Must be at most max_price" in body(answer)["errors"]["query"]["min_price"][0]
+    assert client.get(f"{URL}/popular?min_price=9.5&max_price=9.50").status_code == 200
+
+
+def test_in_a_batch_only_the_request_with_such_prices_is_rejected(client: FlaskClient) -> None:
+    requests = [{"min_price": 2, "max_price": 1}, {"min_price": 1, "max_price": 2}]
+
+    results = body(client.post(f"{URL}/batch", json={"requests": requests}))["results"]
+
+    assert [result["status"] for result in results] == ["rejected", "ok"]
+    assert list(results[0]["errors"]) == ["min_price"]
+
+
+@pytest.mark.parametrize("product_id", ["a//b", "http://shop/a", "a///b"])
+def test_an_id_with_slashes_is_asked_for_as_it_is(
+    client: FlaskClient, engine: Engine, product_id: str
+) -> None:
+    catalogue(
+        engine,
+        {"product_id": product_id, "name": "A"},
+        {"product_id": "other", "name": "B"},
+    )
+
+    assert shown(client.get(f"{URL}/product/{product_id}?n=2")) == ["other"]

@@ -182,3 +182,25 @@ def test_equal_values_of_an_attribute_have_equal_codes():
 
     assert codes[:, :3].tolist() == [[0, -1, -1], [0, -1, -1], [-1, -1, -1]]
     assert codes[:, 6:9].tolist() == [[0, 1, -1], [1, -1, -1], [2, 3, 4]]
+
+
+def test_a_large_catalogue_is_compared_with_what_is_near_alone(monkeypatch):
+    random = np.random.default_rng(4)
+    words = np.array([f"w{number}" for number in range(40)])
+    products = aligned(
+        name=[" ".join(random.choice(words, 3)) for _ in range(60)] + ["", ""],
+        price=[*np.round(random.uniform(1, 90, 60), 2), 30.0, np.nan],
+        avg_rating=[*random.uniform(1, 5, 61), np.nan],
+    )
+    every = ContentNeighbours(8).fit(products)
+
+    monkeypatch.setattr("ml.content.MOST_FOR_ALL_PAIRS", 61)
+    near = ContentNeighbours(8).fit(products)
+
+    same = [len(np.intersect1d(*pair)) for pair in zip(near.index_, every.index_, strict=True)]
+    assert np.mean(same) > 7.8
+    shared = near.index_ == every.index_
+    assert near.score_[shared] == pytest.approx(every.score_[shared])
+    assert (near.shares_words_[shared] == every.shares_words_[shared]).all()
+    assert (near.index_[-2] >= 0).all()
+    assert (near.index_[-1] == -1).all()

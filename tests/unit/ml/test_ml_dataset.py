@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.dataset import DAY_S, DatasetError, build_interactions, decay, strength_matrix
+from ml.dataset import DAY_S, DatasetError, build_interactions, decay
 
 
 def frame(**columns):
@@ -78,7 +78,6 @@ def test_an_empty_frame_gives_no_interactions():
 
     assert len(built) == 0
     assert built.shape == (0, 0)
-    assert strength_matrix(built, now=0.0).shape == (0, 0)
 
 
 def test_a_missing_column_is_named():
@@ -101,20 +100,16 @@ def test_other_products_can_be_added_but_none_removed(known_matrix):
         known_matrix.with_products(["b", "c", "d"])
 
 
-def test_strength_is_the_logarithm_of_the_summed_decayed_weight(interactions_of, noon):
-    data = interactions_of(("u", "p", 30, 4.0), ("u", "p", 0, 1.0))
+def test_a_stretch_of_time_is_a_view_and_holds_its_begin_but_not_its_end(interactions_of, noon):
+    data = interactions_of(*(("u", f"p{day}", day, 1.0) for day in (3, 2, 2, 1, 0)))
+    day_2, day_1 = noon.timestamp() - 2 * DAY_S, noon.timestamp() - DAY_S
 
-    faded = strength_matrix(data, now=noon.timestamp(), half_life_days=30)
-    plain = strength_matrix(data, now=noon.timestamp())
+    within, before = data.between(day_2, day_1), data.before(day_2)
 
-    assert faded.toarray() == pytest.approx(np.log1p(4 / 2 + 1))
-    assert plain.toarray() == pytest.approx(np.log1p(5.0))
-
-
-def test_what_was_taken_back_leaves_no_strength(interactions_of, noon):
-    data = interactions_of(("u", "p", 0, 2.0), ("u", "p", 0, -3.0))
-
-    assert strength_matrix(data, now=noon.timestamp()).nnz == 0
+    assert within.time.tolist() == [day_2, day_2]
+    assert before.time.tolist() == [day_2 - DAY_S]
+    assert len(data.before(np.inf)) == 5
+    assert np.shares_memory(within.product, data.product)
 
 
 @given(age_days=st.floats(-10, 1e5), half_life_days=st.floats(0.01, 1e4))

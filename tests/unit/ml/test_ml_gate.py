@@ -51,6 +51,24 @@ def test_better_by_no_more_than_noise_is_not_proven():
     assert decision.figures["difference_low"] < 0 < decision.figures["difference_high"]
 
 
+def test_small_losses_do_not_add_up_night_after_night():
+    standing, nights = 1.0, 0
+    while nights < 9:
+        decision = decide(
+            people(0.1966, 400), people(0.1, 400), people(0.2, 400), standing=standing
+        )
+        if not decision.promote:
+            break
+        standing, nights = decision.figures["standing"], nights + 1
+
+    assert nights == 2
+    assert "5.0% below the best recipe that was served (5% at most)" in decision.reason
+    same = decide(people(0.2, 400), people(0.1, 400), people(0.2, 400), standing=0.9)
+    better = decide(people(0.21, 400), people(0.1, 400), people(0.2, 400), standing=standing)
+    assert same.promote
+    assert better.figures["standing"] == 1.0
+
+
 def test_without_questions_nothing_is_decided():
     decision = decide(np.zeros(0), np.zeros(0), asked="questions")
 
@@ -90,9 +108,9 @@ def test_the_reason_says_how_each_list_did_and_what_would_be_lost():
     }
 
     assert decide_artefact(lists, [NEW]).reason == (
-        "New products for people do not pass: worse than before. "
+        "Lists of products new to people do not pass: worse than before. "
         "Similar products pass: better than before. "
-        "The champion stays, since its new products for people would be lost."
+        "The champion stays, since its lists of products new to people would be lost."
     )
     assert "champion" not in decide_artefact(lists).reason
     every = {name: Decision("skipped", "nobody", {}) for name in LISTS}

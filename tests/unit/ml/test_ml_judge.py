@@ -46,14 +46,17 @@ def asked(session_shop):
     )
 
 
-def judge(asked, name, candidate, champion=None, *, serves=(SESSION, SIMILAR), nobody=False):
+def judge(
+    asked, name, candidate, champion=None, *, serves=(SESSION, SIMILAR), standing=1.0, nobody=False
+):
     questions, words, content = asked
     question = questions[name]
     test = question.test
     both = fit_contestants(candidate, champion, test.train, words, cut=test.cut, besides=["knn"])
+    parts = {served: {"status": "promoted", "standing": standing} for served in serves}
     if nobody:
         question = replace(question, test=replace(test, people=test.people[:0]))
-    return judge_list(question, *both, content, best_signal="knn_months", champion_lists=serves)
+    return judge_list(question, *both, content, best_signal="knn_months", champion_parts=parts)
 
 
 every_list = pytest.mark.parametrize("name", [SESSION, SIMILAR])
@@ -105,6 +108,16 @@ def test_what_the_champion_does_not_serve_need_not_be_matched_and_is_not_lost(as
     assert "champion's recipe" not in judgement.decision.reason
     assert judgement.baselines["champion"]["ndcg_at_10"] > judgement.metrics["ndcg_at_10"]
     assert not judgement.loses_champion
+
+
+@pytest.mark.parametrize(("standing", "kept"), [(0.96, 0.96), (2.0, 1.0), ("high", 1.0), (None, 1)])
+def test_a_candidate_inherits_the_standing_of_its_champion(asked, standing, kept):
+    judgement = judge(asked, SESSION, recipe_of(GOOD), recipe_of(GOOD), standing=standing)
+
+    assert judgement.decision.promote
+    assert judgement.as_figures()["standing"] == kept
+    alone = judge(asked, SESSION, recipe_of(GOOD), recipe_of(GOOD), serves=(), standing=standing)
+    assert "standing" not in alone.as_figures()
 
 
 def test_a_champion_that_would_not_pass_today_is_not_lost(asked):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.memory import DAY_S, LEAST, MEMORIES, Histories, Memory, remember
+from ml.memory import DAY_S, LEAST, MEMORIES, Histories, Memory, Pairs
 
 NUM_PRODUCTS = 4
 DAYS = st.sampled_from([-1.0, 0.0, 0.5, 1.0, 1.0, 30.0, 1000.0])
@@ -35,6 +35,13 @@ def histories(lines):
         np.array(days, np.float64) * DAY_S,
         np.array(bought, bool),
     )
+
+
+def remember(histories, memory, *, weight_exponent, num_products):
+    pairs = Pairs(histories, num_products=num_products)
+    strength = pairs.strengths(memory, weight_exponent=weight_exponent)
+    kept = strength > 0
+    return pairs.row[kept], pairs.product[kept], strength[kept]
 
 
 def remember_plainly(lines, memory, exponent):

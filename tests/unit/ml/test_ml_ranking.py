@@ -27,6 +27,19 @@ def test_top_k_is_a_stable_sort_cut_at_k(scores, k):
         assert score[row][: len(found)].tolist() == scores[row, found].tolist()
 
 
+@given(seed=st.integers(0, 99), k=st.integers(1, 4), filled=st.sampled_from([0.0, 0.002, 0.1, 1.0]))
+def test_the_best_of_very_many_are_the_same(seed, k, filled):
+    random = np.random.default_rng(seed)
+    scores = random.choice(np.array([-1.0, 0.5, 0.5, 2.0], np.float32), (3, 1000))
+    scores[random.random(scores.shape) >= filled] = 0.0
+    scores[random.random(scores.shape) < 0.2] = -np.inf
+
+    index, score = top_k(scores, k)
+
+    assert (index == np.argsort(-scores, axis=1, kind="stable")[:, :k]).all()
+    assert (score == np.take_along_axis(scores, index, axis=1)).all()
+
+
 @given(rows=st.integers(0, 50), columns=st.integers(0, 10**7))
 def test_blocks_cover_each_row_once(rows, columns):
     covered = [row for part in blocks(rows, columns) for row in range(part.start, part.stop)]

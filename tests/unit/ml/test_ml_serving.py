@@ -27,7 +27,7 @@ NEIGHBOURS = ListWeights({"knn_months": (1.0, 0.0)})
 
 
 @pytest.fixture(scope="module")
-def model(serve):
+def few(serve):
     """a and b go together; c is like b; d is popular; nobody met e, of which nothing is known."""
     now = pd.Timestamp("2026-03-01T12:00Z")
     rows = [(f"u{n}", product, 1) for n in range(12) for product in "ab"]
@@ -44,7 +44,12 @@ def model(serve):
         }
     )
     recipe = Recipe(Choices(), dict.fromkeys(LISTS, NEIGHBOURS))
-    return serve((data, catalogue), recipe).model
+    return serve((data, catalogue), recipe)
+
+
+@pytest.fixture(scope="module")
+def model(few):
+    return few.model
 
 
 def ids(recommendations):
@@ -55,10 +60,10 @@ def ids_of(history):
     return [line.product_id for line in history]
 
 
-def judged(served_model, **statuses):
+def judged(served, **statuses):
     """Serve the same arrays under a manifest that says how the lists were judged."""
     parts = {name: {"status": status} for name, status in statuses.items()}
-    return Model(served_model._arrays, {**served_model.manifest, "parts": parts})
+    return Model(served.arrays, {**served.manifest, "parts": parts})
 
 
 def test_serving_loads_neither_pandas_nor_scipy_nor_scikit_learn():
@@ -202,8 +207,8 @@ def test_who_is_unknown_gets_popular_products(model, history):
 
 def test_lists_that_were_not_promoted_give_way_to_another_or_to_what_is_popular(served):
     history = [Met("p01", 1.0, 10.0)]
-    none = judged(served.model, new="rejected", similar="promoted")
-    new = judged(served.model, new="promoted", again="rejected")
+    none = judged(served, new="rejected", similar="promoted")
+    new = judged(served, new="promoted", again="rejected")
 
     assert none.for_history(history, 5) == served.model.popular(5, {"p01"})
     assert none.for_history(history, 5, {"p00"}, again=True) == served.model.popular(5, {"p00"})
@@ -212,8 +217,8 @@ def test_lists_that_were_not_promoted_give_way_to_another_or_to_what_is_popular(
     assert (served.model.has_again, new.has_again) == (True, False)
 
 
-def test_similar_products_that_were_not_promoted_are_given_only_by_name_of_a_method(model):
-    silent = judged(model, new="promoted", similar="rejected")
+def test_similar_products_that_were_not_promoted_are_given_only_by_name_of_a_method(few, model):
+    silent = judged(few, new="promoted", similar="rejected")
 
     assert silent.similar("b", 5) == []
     for method in ("behaviour", "content"):

@@ -54,7 +54,9 @@ def test_a_shop_with_tastes_gets_a_model_better_than_popularity(shop, noon):
     result = train(*shop, now=noon)
 
     assert result.status == "promoted"
-    assert result.reason.startswith("New products for people pass: not worse than recent popul")
+    assert result.reason.startswith(
+        "Lists of products new to people pass: not worse than recent popul"
+    )
     assert set(result.parts) == {NEW, AGAIN, SIMILAR}
     for part in result.parts.values():
         popular = part["baselines"]["recent_popularity"]
@@ -221,6 +223,7 @@ def test_the_memory_that_ease_may_take_bounds_its_products():
     some = most_ease_products(Budget(1, GIGABYTE))
     assert 400 < most_ease_products(Budget(1, 1)) < some < 12_500
     assert estimate_memory_bytes(some) <= GIGABYTE / 2
+    assert most_ease_products(Budget(1, GIGABYTE), num_interactions=5_000_000) < some
 
 
 def test_what_happens_after_now_is_left_out(lively_shop, noon):
@@ -241,8 +244,8 @@ def test_a_time_without_a_zone_is_refused(shop, noon):
     ("rows", "reason"),
     [
         ([], "0 interactions"),
-        ([("u", f"p{n % 9}", n) for n in range(99)], "1 people"),
-        ([(f"u{n % 9}", "p", n) for n in range(99)], "1 products met"),
+        ([("u", f"p{n % 9}", n) for n in range(99)], "1 person,"),
+        ([(f"u{n % 9}", "p", n) for n in range(99)], "1 product met,"),
         ([(f"u{n % 9}", f"p{n % 2}", n) for n in range(99)], "2 products met"),
         ([(f"u{n % 9}", f"p{n % 7}", 1) for n in range(99)], "There is nothing to judge by"),
         ([(f"u{n % 9}", f"p{n % 7}", n, -1.0) for n in range(99)], "There is nothing to judge by"),
@@ -343,3 +346,15 @@ def test_an_empty_catalogue_is_no_hindrance(lively_shop, noon):
 
     assert result.status == "promoted"
     assert result.num_products == 24
+
+
+def test_ratings_of_all_time_are_served_and_not_judged_by(session_shop, noon):
+    data, catalogue = session_shop
+    number = np.arange(len(catalogue))
+    by_group = catalogue.assign(name="bag", avg_rating=1.0 + number // 10)
+    by_place = catalogue.assign(name="bag", avg_rating=1.0 + number % 5)
+
+    one, other = train(data, by_group, now=noon), train(data, by_place, now=noon)
+
+    assert one.parts == other.parts
+    assert one.artefact != other.artefact

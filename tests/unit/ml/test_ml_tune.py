@@ -11,8 +11,8 @@ from ml.dataset import DAY_S
 from ml.evaluate import evaluate
 from ml.memory import Memory
 from ml.recipe import Choices
+from ml.remembered import Remembered
 from ml.signals import FACTORS, TABLES
-from ml.sources import popularity
 from ml.splits import TimeWindow
 from ml.tune import FEWEST_PEOPLE, GRIDS, HALF_LIVES, tune_choices
 
@@ -45,9 +45,8 @@ def test_the_half_life_is_the_one_that_did_best_in_the_window(validation):
     chosen = tune(validation, sources=[])
 
     def ndcg(half_life):
-        score = popularity(
-            validation.train, Memory(half_life), validation.cut, Choices().weight_exponent
-        )
+        remembered = Remembered(validation.train, now=validation.cut)
+        score = remembered.popularity(Memory(half_life), Choices().weight_exponent)
         result = evaluate(lambda people: np.tile(score, (len(people), 1)), validation)
         return float(result.ndcg.mean())
 

@@ -19,6 +19,7 @@ from ml.weights import (
     FEWEST_QUESTIONS,
     REGULARISATIONS,
     _try_regularisations,
+    choose_regularisation,
     learn_weights,
     usable_signals,
 )
@@ -136,6 +137,14 @@ def test_weights_are_judged_by_people_that_they_were_not_learned_from():
     assert noise.ndcg(noise.features() @ by_heart.coef_).mean() == pytest.approx(1.0)
     by_question = _try_regularisations(noise, noise.features(), np.arange(asked), seed=0)
     assert max(honest.values()) < 0.7 < max(by_question.values())
+
+
+def test_the_strongest_regularisation_that_is_as_good_and_no_worse_than_a_signal_is_chosen():
+    tried = {0.3: 0.1998, 1.0: 0.2, 3.0: 0.1995, 10.0: 0.1}
+
+    assert choose_regularisation(tried) == 3.0
+    assert choose_regularisation(tried, at_least=0.19975) == 1.0
+    assert choose_regularisation(tried, at_least=0.2) == 1.0
 
 
 def test_what_cannot_tell_products_apart_is_no_signal():

@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from ml.estimators import ease
 from ml.estimators.ease import EASE, estimate_memory_bytes
-from ml.estimators.strengths import gram_matrix
 
 MET = st.lists(
     st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=5, max_size=5), min_size=1, max_size=8
@@ -56,40 +54,9 @@ def test_rows_keep_what_speaks_loudest_for_or_against(strengths: csr_array) -> N
     assert fitted.index_[4].tolist() == [-1, -1]
 
 
-def test_many_regularisations_share_one_gram_matrix(
-    strengths: csr_array, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-    monkeypatch.setattr(ease, "gram_matrix", lambda met: made.append(1) or gram_matrix(met))
-
-    path = EASE(k=3).fit_path(strengths, [0.5, 5.0])
-
-    assert len(made) == 1
-    for model, regularisation in zip(path, [0.5, 5.0], strict=True):
-        alone = EASE(regularisation, k=3).fit(strengths)
-        assert model.get_params() == alone.get_params()
-        assert (model.index_ == alone.index_).all()
-        assert (model.score_ == alone.score_).all()
-
-
-def test_a_gram_matrix_stays_as_it_is(strengths: csr_array) -> None:
-    gram = gram_matrix(strengths)
-    before = gram.copy()
-
-    model = EASE(1.0).fit_gram(gram)
-
-    assert (gram == before).all()
-    assert (model.score_ == EASE(1.0).fit(strengths).score_).all()
-    assert model.transform(strengths).shape == strengths.shape
-    with pytest.raises(ValueError, match=r"must be square, got \(2, 3\)"):
-        EASE().fit_gram(np.ones((2, 3)))
-
-
 def test_more_products_than_allowed_are_refused_before_the_work(strengths: csr_array) -> None:
     with pytest.raises(ValueError, match="products must be <= 4, got 5"):
         EASE(max_products=4).fit(strengths)
-    with pytest.raises(ValueError, match="products must be <= 4, got 5"):
-        EASE(max_products=4).fit_path(strengths, [1.0])
 
 
 def test_a_regularisation_lost_in_rounding_is_told_and_not_guessed() -> None:

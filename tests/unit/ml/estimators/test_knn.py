@@ -20,7 +20,6 @@ def test_the_known_matrix_gives_the_known_neighbours() -> None:
     model = ItemKNN(shrinkage=0, history_exponent=0).fit(KNOWN)
 
     assert model.index_.tolist() == [[B, C, -1], [A, C, -1], [D, A, B], [C, -1, -1]]
-    assert model.people_.tolist() == [[3, 1, 0], [3, 1, 0], [1, 1, 1], [1, 0, 0]]
     assert model.score_[A] == pytest.approx([1, 1 / np.sqrt(6), 0])
     assert model.score_[C] == pytest.approx([1 / np.sqrt(2), 1 / np.sqrt(6), 1 / np.sqrt(6)])
 
@@ -57,17 +56,14 @@ def test_bm25_weighs_people_as_documents_and_products_as_words(strengths: csr_ar
 
 
 @given(met=MET)
-def test_cosines_are_symmetric_bounded_and_count_the_people(met: list[list[float]]) -> None:
+def test_cosines_are_symmetric_bounded_and_of_those_met_together(met: list[list[float]]) -> None:
     model = ItemKNN().fit(np.array(met))
 
     table = model.table_matrix().toarray()
-    people = np.zeros((6, 6), int)
-    row, place = np.nonzero(model.index_ >= 0)
-    people[row, model.index_[row, place]] = model.people_[row, place]
     seen = (np.array(met) > 0).astype(int)
     together = seen.T @ seen
     np.fill_diagonal(together, 0)
-    assert (people == together).all()
+    assert ((table > 0) == (together > 0)).all()
     assert table == pytest.approx(table.T, abs=1e-6)
     assert ((table >= 0) & (table <= 1)).all()
 
@@ -85,13 +81,6 @@ def test_many_products_that_hardly_meet_are_compared_as_few_are(
 
     assert (sparse.index_ == dense.index_).all()
     assert (sparse.score_ == dense.score_).all()
-    assert (sparse.people_ == dense.people_).all()
-
-
-def test_fewer_neighbours_take_the_numbers_of_people_with_them() -> None:
-    few = ItemKNN(shrinkage=0).fit(KNOWN).first(1)
-
-    assert few.people_.tolist() == [[3], [3], [1], [1]]
 
 
 def test_only_the_strongest_of_a_crawler_count() -> None:
