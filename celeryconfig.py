@@ -39,7 +39,6 @@ worker_send_task_events = True
 task_send_sent_event = False
 timezone = "UTC"
 enable_utc = True
-imports = ("tasks.registry",)
 
 # Training keeps to its budget by itself. What a single step of it takes beyond is borne up to twice
 # the budget: then the run fails, and a minute later its process is killed.
@@ -64,6 +63,7 @@ task_routes = {
 #: it is due: an hour that Beat slept through costs a quarter of an hour, never a day.
 beat_schedule = {
     "sweep": {"task": "ingest.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "canary": {"task": "canary.send", "schedule": 60.0, "options": {"expires": 60}},
     "aggregate": {"task": "aggregate.dirty", "schedule": 300.0, "options": {"expires": 300}},
     "aggregate-yesterday": {"task": "aggregate.daily", "schedule": crontab(hour=1, minute=0)},
     "partitions": {"task": "partitions.ahead", "schedule": crontab(hour=1, minute=30)},

@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from door_counts import add_up, record
+from fail_points import fail_point
 
 STREAM = "millrace:inbox"
 GROUP = "drain"
@@ -37,6 +38,8 @@ class Batch:
     body: bytes
     #: What its door made of the request, rejected events too, as `door_counts` reads it.
     counts: str = ""
+    #: Only tries out the way: see `canary`.
+    canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,14 @@ def put(
     events: int,
     days: Sequence[date],
     counts: str = "",
+    canary: bool = False,
 ) -> None:
     """Append a batch. When this returns, the batch is accepted."""
     fields: dict[Any, Any] = {"n": events, "d": ",".join(map(str, days)), "b": body}
     if counts:
         fields["c"] = counts
+    if canary:
+        fields["k"] = 1
     client.xadd(STREAM, fields)
 
 
@@ -92,17 +98,40 @@ def take(client: redis.Redis, consumer: str, *, count: int) -> list[Batch]:
     return _read(client, consumer, ">", count)
 
 
-def take_own(client: redis.Redis, consumer: str, *, count: int) -> list[Batch]:
-    """Take again what this consumer took and did not finish, oldest first."""
-    return _read(client, consumer, "0", count)
+def take_own(client: redis.Redis, consumer: str, *, count: int, after: str = "0") -> list[Batch]:
+    """Take again what this consumer took and did not finish, oldest first, behind `after`."""
+    return _read(client, consumer, after, count)
 
 
-def reclaim(client: redis.Redis, consumer: str, *, idle_s: float, count: int) -> list[Batch]:
-    """Take over batches that another consumer has held for longer than `idle_s`."""
-    answer: Any = client.xautoclaim(
-        STREAM, GROUP, consumer, min_idle_time=int(idle_s * 1000), count=count
+def reclaim(
+    client: redis.Redis, consumer: str, *, idle_s: float, count: int, after: str = "0-0"
+) -> list[Batch]:
+    """Take over batches that a consumer has held for longer than `idle_s`, behind `after`."""
+    start: Any = "(" + after
+    entries: Any = []
+    # The server looks at so many entries at a time, and may find none of them idle.
+    while not entries and start != b"0-0":
+        start, entries, *_ = client.xautoclaim(
+            STREAM, GROUP, consumer, min_idle_time=int(idle_s * 1000), start_id=start, count=count
+        )
+    return [_batch(*entry) for entry in entries]
+
+
+def read_deliveries(client: redis.Redis, consumer: str, batches: Sequence[Batch]) -> dict[str, int]:
+    """Tell how often each of some batches was taken, which follow each other in the inbox."""
+    if not batches:
+        return {}
+    first, last = batches[0].entry_id, batches[-1].entry_id
+    found: Any = client.xpending_range(
+        STREAM, GROUP, min=first, max=last, count=10_000, consumername=consumer
     )
-    return [_batch(*entry) for entry in answer[1]]
+    return {item["message_id"].decode(): item["times_delivered"] for item in found}
+
+
+def forgive(client: redis.Redis, consumer: str, batches: Sequence[Batch]) -> None:
+    """Forget how often batches were taken: it was not their fault that they were not stored."""
+    ids: Any = [batch.entry_id for batch in batches]
+    client.xclaim(STREAM, GROUP, consumer, 0, ids, retrycount=0, justid=True)
 
 
 def done(client: redis.Redis, batches: Sequence[Batch], *, totals: dict[str, int]) -> None:
@@ -121,6 +150,7 @@ def done(client: redis.Redis, batches: Sequence[Batch], *, totals: dict[str, int
             if amount:
                 pipe.hincrby(TOTALS, name, amount)
         record(pipe, counts)
+        fail_point("drain.before_done")
         pipe.execute()
 
 
@@ -159,6 +189,11 @@ def rewrite(client: redis.Redis, batch: Batch, body: bytes | None, *, taken: int
     elif added:
         client.xdel(STREAM, *added)
     return bool(was_there)
+
+
+def count_refused(client: redis.Redis, events: int) -> None:
+    """Count accepted events that were taken out before they came into the inbox."""
+    client.hincrby(TOTALS, "refused", events)
 
 
 def forget_idle_consumers(client: redis.Redis, *, idle_s: float) -> int:
@@ -234,4 +269,5 @@ def _batch(entry_id: bytes, fields: dict[bytes, bytes] | None) -> Batch:
         days=tuple(date.fromisoformat(day) for day in days.split(",")) if days else (),
         body=fields[b"b"],
         counts=fields.get(b"c", b"").decode(),
+        canary=b"k" in fields,
     )

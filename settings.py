@@ -118,7 +118,31 @@ class Settings:
         "ANALYTICS_JWT_ALGORITHMS", "HS256", "comma-separated JWT algorithms"
     )
     door_timeout_s: float = _setting(
-        "INGEST_TIMEOUT_S", 0.2, "longest wait for the inbox before 503", min=0.02, max=5.0
+        "INGEST_TIMEOUT_S",
+        0.2,
+        "longest wait for the inbox before a batch goes to the spool, or gets 503",
+        min=0.02,
+        max=5.0,
+    )
+    spool: str = _setting(
+        "INGEST_SPOOL",
+        "spool",
+        "directory on this machine's disk, in MILLRACE_DATA_DIR unless absolute, for what comes "
+        "while the inbox is away; off: it gets 503",
+    )
+    spool_max_bytes: int = _setting(
+        "INGEST_SPOOL_MAX_BYTES",
+        1_073_741_824,
+        "size the spool may have before the door answers 503",
+        min=65_536,
+        max=1 << 40,
+    )
+    request_timeout_s: float = _setting(
+        "REQUEST_TIMEOUT_S",
+        30.0,
+        "seconds in which the body of a request must have arrived; less in a crowd of slow clients",
+        min=1.0,
+        max=600.0,
     )
 
     # Inbox and worker
@@ -136,8 +160,22 @@ class Settings:
         min=0.1,
         max=3600.0,
     )
+    store_timeout_s: float = _setting(
+        "STORE_TIMEOUT_S",
+        120.0,
+        "seconds that one statement of a store may take, half of them waiting for locks",
+        min=1.0,
+        max=3600.0,
+    )
     drain_rows: int = _setting(
-        "DRAIN_ROWS", 5000, "events one transaction may store", min=1, max=50_000
+        "DRAIN_ROWS", 20_000, "events one transaction may store", min=1, max=50_000
+    )
+    dead_letters_alarm: int = _setting(
+        "DEAD_LETTERS_ALARM",
+        100,
+        "dead letters that may wait before `/readyz` and `./millrace doctor` tell of them",
+        min=0,
+        max=1_000_000_000,
     )
 
     # Reports and retention
@@ -210,6 +248,25 @@ class Settings:
     )
 
     # Web, worker, monitoring
+    inbox_max_age_s: float = _setting(
+        "INBOX_MAX_AGE_S",
+        120.0,
+        "age of the oldest batch, in seconds, at which /readyz says degraded",
+        min=1.0,
+        max=86_400.0,
+    )
+    canary: bool = _setting(
+        "CANARY",
+        True,
+        "every minute an event that no figure counts goes the whole way to the tables; false: none",
+    )
+    report_timeout_s: float = _setting(
+        "REPORT_TIMEOUT_S",
+        30.0,
+        "seconds that one question of a report to the database may take before 504",
+        min=1.0,
+        max=3600.0,
+    )
     host: str = _setting("HOST", "127.0.0.1", "address the web server listens on")
     port: int = _setting("PORT", 8000, "port the web server listens on", min=1, max=65_535)
     flower_port: int = _setting("FLOWER_PORT", 5555, "port flower listens on", min=1, max=65_535)
@@ -222,6 +279,11 @@ class Settings:
         "info",
         "debug, info, warning or error",
         one_of=("debug", "info", "warning", "error"),
+    )
+    fail_points_dir: str = _setting(
+        "MILLRACE_FAIL_POINTS_DIR",
+        "",
+        "tests only, refused elsewhere: a directory whose files make processes fail",
     )
 
     @property
@@ -295,6 +357,10 @@ def read_settings(environ: dict[str, str] | None = None) -> Settings:
             "DOOR_PREFIX must be empty or a path such as /mr, of letters, digits, . _ ~ and -, "
             f"with no slash at its end, got {settings.door_prefix!r}"
         )
+    if settings.fail_points_dir and not env.str("PYTEST_VERSION", ""):
+        raise SettingsError(
+            f"MILLRACE_FAIL_POINTS_DIR is for tests only, got {settings.fail_points_dir!r}"
+        )
     return settings
 
 
@@ -358,6 +424,13 @@ def resolve_data_dir(settings: Settings, *, root: Path) -> Path:
     """Give the data directory as an absolute path; a relative one starts at `root`."""
     path = Path(settings.data_dir).expanduser()
     return path if path.is_absolute() else (root / path)
+
+
+def resolve_spool_dir(settings: Settings, *, root: Path) -> Path | None:
+    """Give the spool's directory as an absolute path, None without a spool."""
+    if settings.spool in ("", "off"):
+        return None
+    return resolve_data_dir(settings, root=root) / Path(settings.spool).expanduser()
 
 
 def describe_settings() -> str:

@@ -10,3 +10,6 @@ for _library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 from app.factory import create_app  # noqa: E402
 
 app = create_app()
+# What an earlier process left in the spool is fed, whether or not a request comes.
+if (feeder := app.extensions["millrace"].feeder) is not None:
+    feeder.watch()

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from hashlib import blake2b
 from threading import Lock
 from typing import Any
 
 import redis
-import structlog
 from redis.exceptions import RedisError
 
+from app.breaker import Breaker
 from intake.skew import TOLERATED_MS, WINDOW_MS, Clock, note_difference
-
-log = structlog.get_logger()
 
 #: What Redis holds of a clock says nothing after the window that follows its own.
 LIFETIME_S = 2 * WINDOW_MS // 1000
@@ -40,16 +36,13 @@ class ClockSkew:
         secret: str,
         kept: int = 50_000,
         shared: int = 50_000,
-        away_s: float = 1.0,
-        clock: Callable[[], float] = time.monotonic,
+        breaker: Breaker | None = None,
     ) -> None:
         self._client = client
         self._key = blake2b(secret.encode(), digest_size=32).digest()
         self._kept = kept
         self._shared = shared
-        self._away_s = away_s
-        self._clock = clock
-        self._away_until = float("-inf")
+        self._breaker = breaker or Breaker()
         self._seen: OrderedDict[bytes, Clock] = OrderedDict()
         self._writes = (0, 0)
         self._lock = Lock()
@@ -83,23 +76,23 @@ class ClockSkew:
         return blake2b(text, key=self._key, digest_size=12).digest()
 
     def _read(self, name: bytes) -> Clock | None:
-        if self._clock() < self._away_until:
+        if self._breaker.is_open:
             return None
         try:
             found: Any = self._client.get(_redis_key(name))
         except RedisError as error:
-            self._give_up(error)
+            self._breaker.trip(error)
             return None
         return None if found is None else Clock(*map(int, found.split()))
 
     def _write(self, name: bytes, clock: Clock) -> None:
-        if self._clock() < self._away_until or not self._may_write(clock.window):
+        if self._breaker.is_open or not self._may_write(clock.window):
             return
         text = f"{clock.window} {clock.least_ms} {clock.before_ms}"
         try:
             self._client.set(_redis_key(name), text, ex=LIFETIME_S)
         except RedisError as error:
-            self._give_up(error)
+            self._breaker.trip(error)
 
     def _may_write(self, window: int) -> bool:
         with self._lock:
@@ -108,11 +101,6 @@ class ClockSkew:
                 writes = 0
             self._writes = (window, writes + 1)
         return writes < self._shared
-
-    def _give_up(self, error: RedisError) -> None:
-        # The inbox is in the same Redis: the request is refused there, and its wait is over here.
-        self._away_until = self._clock() + self._away_s
-        log.warning("clock_skew_not_shared", error=type(error).__name__)
 
 
 def _is_news(clock: Clock, known: Clock | None) -> bool:

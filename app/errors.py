@@ -19,6 +19,8 @@ from logs import describe_error
 log = structlog.get_logger()
 
 
+#: The SQLSTATE of a statement that was stopped: it reached its timeout.
+QUERY_CANCELED = "57014"
 #: Statuses that are said in other words than theirs: those of our own checks.
 _CODES = {413: "request_too_large", 500: "internal_error"}
 
@@ -108,6 +110,13 @@ def problem_of(error: Exception) -> Problem:
             return http_problem(error)
         case RecursionError():
             return Problem(400, "bad_request", "the body is nested too deeply")
+        case OperationalError() if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED:
+            log.warning("question_too_long", error=describe_error(error))
+            return Problem(
+                504,
+                "took_too_long",
+                "the database needs too long for this answer: ask for fewer days, or less at once",
+            )
         case OperationalError():
             log.error("database_unavailable", error=describe_error(error))
             return Problem(

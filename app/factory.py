@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from flask import Flask
 
+import fail_points
 import inbox
 from app import tracker
 from app.admin_tokens import LastUses
 from app.api import (
     cleanup,
+    dead_letters,
     events,
     export,
     health,
@@ -30,14 +33,17 @@ from app.api import (
     training_data,
     users,
 )
+from app.arrival import Arrival
 from app.astray import answer_not_found
 from app.auth import authorise_caller, check_views, identify_caller
 from app.bell import Bell
+from app.breaker import Breaker
 from app.champion import ChampionHolder
 from app.clock_skew import ClockSkew
 from app.database import db
 from app.doors import activity, native
 from app.errors import refuse_nul, register_errors
+from app.feeder import Feeder
 from app.headers import AnswerHeaders
 from app.key_limits import KeyLimits
 from app.lane import IngestionLane
@@ -45,6 +51,7 @@ from app.limits import limit_requests
 from app.openapi import ProblemApi
 from app.salts import DailySalt
 from app.sink import Sink
+from app.slow_clients import SlowClients
 from app.slow_requests import watch_requests
 from app.state import State
 from app.suppressed import SuppressedPeople
@@ -54,7 +61,8 @@ from intake.messages import MAX_MESSAGES
 from intake.rows import Rules
 from logs import configure_logs
 from models.database import engine_options, make_engine, make_reader
-from settings import Settings, read_settings
+from settings import Settings, read_settings, resolve_spool_dir
+from spool import Spool
 
 BLUEPRINTS = (
     index.blueprint,
@@ -75,10 +83,12 @@ BLUEPRINTS = (
     keys.blueprint,
     identities.blueprint,
     privacy.blueprint,
+    dead_letters.blueprint,
     health.blueprint,
 )
 
 
+ROOT = Path(__file__).resolve().parents[1]
 #: What any request may send; the ingestion door has a bound of its own.
 MAX_BODY_BYTES = 16 * 1024 * 1024
 
@@ -89,6 +99,7 @@ def create_app(
     """Make the app from the settings, the environment's by default. Connects to nothing yet."""
     settings = settings or read_settings()
     configure_logs(settings.log_level)
+    fail_points.enable(settings.fail_points_dir)
     app = Flask("millrace", static_folder=None)
     # Every path works with and without its last slash.
     app.url_map.strict_slashes = False
@@ -122,7 +133,12 @@ def create_app(
     app.before_request(authorise_caller)
     check_views(app)
     lane = IngestionLane(app.wsgi_app, app.extensions["millrace"], prefix=settings.door_prefix)
-    app.wsgi_app = AnswerHeaders(lane, trusted_proxies=settings.trusted_proxies)  # type: ignore[method-assign]
+    arrival = Arrival(
+        lane,
+        max_bytes=app.config["MAX_CONTENT_LENGTH"],
+        slow_clients=SlowClients(timeout_s=settings.request_timeout_s),
+    )
+    app.wsgi_app = AnswerHeaders(arrival, trusted_proxies=settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 
@@ -131,6 +147,8 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
     bell = Bell(
         inbox.connect(settings.redis_url, timeout_s=5.0), broker_url=settings.celery_broker_url
     )
+    breaker = Breaker()
+    feeder = _make_feeder(settings, bell)
     # A read every few seconds is not worth a connection of each process.
     engine = make_engine(settings.sqlalchemy_url, application="snapshots", keep_connections=False)
     suppressed = SuppressedPeople(engine, secret_key=settings.secret_key)
@@ -145,19 +163,33 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
     return State(
         settings=settings,
         redis=client,
-        sink=Sink(client, bell, max_bytes=settings.inbox_max_bytes),
+        breaker=breaker,
+        sink=Sink(client, bell, feeder, breaker=breaker, max_bytes=settings.inbox_max_bytes),
+        feeder=feeder,
         bell=bell,
         write_keys=WriteKeys(engine),
-        key_limits=KeyLimits(client),
+        key_limits=KeyLimits(client, breaker),
         last_uses=LastUses(),
         champions=ChampionHolder(engine),
         reader=make_reader(settings.sqlalchemy_url, application="recommendations"),
         suppressed=suppressed,
-        daily_salt=DailySalt(client),
+        daily_salt=DailySalt(client, breaker),
         rules=rules,
         sdk_rules=replace(
             rules, max_event_bytes=settings.sdk_max_event_bytes, max_batch_events=MAX_MESSAGES
         ),
-        clock_skew=ClockSkew(client, secret=settings.secret_key),
+        clock_skew=ClockSkew(client, secret=settings.secret_key, breaker=breaker),
         clock=clock,
+    )
+
+
+def _make_feeder(settings: Settings, bell: Bell) -> Feeder | None:
+    folder = resolve_spool_dir(settings, root=ROOT)
+    if folder is None:
+        return None
+    return Feeder(
+        Spool(folder, max_bytes=settings.spool_max_bytes),
+        inbox.connect(settings.redis_url, timeout_s=5.0),
+        bell,
+        max_bytes=settings.inbox_max_bytes,
     )

@@ -4,50 +4,38 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 
 import redis
-import structlog
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
+from app.breaker import Breaker
 from app.errors import Problem
-
-log = structlog.get_logger()
 
 
 class KeyLimits:
     """Count the events of write keys that have a limit; other keys never come here.
 
     While Redis does not answer, each process counts for itself: a limit is then as many times too
-    wide as there are processes, and a request waits once every `away_s`.
+    wide as there are processes.
     """
 
-    def __init__(
-        self,
-        client: redis.Redis,
-        *,
-        away_s: float = 5.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, client: redis.Redis, breaker: Breaker | None = None) -> None:
         shared = RedisStorage("redis://", connection_pool=client.connection_pool)
         self._shared = SlidingWindowCounterRateLimiter(shared)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._away_s = away_s
-        self._clock = clock
-        self._away_until = float("-inf")
+        self._breaker = breaker or Breaker()
 
     def spend(self, key_id: str, events: int, *, limit: int) -> None:
         """Count events against a key's limit a minute. Raises Problem 429."""
         item = RateLimitItemPerMinute(limit, namespace="key")
-        if self._clock() >= self._away_until:
+        if not self._breaker.is_open:
             try:
                 return self._spend(self._shared, item, key_id, events)
             except RedisError as error:
-                self._away_until = self._clock() + self._away_s
-                log.warning("key_limits_counted_alone", error=type(error).__name__)
+                self._breaker.trip(error)
         return self._spend(self._own, item, key_id, events)
 
     def _spend(

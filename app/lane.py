@@ -27,6 +27,7 @@ from app.doors import (
 from app.doors.routes import Doors, Routes
 from app.errors import Problem, error_response
 from app.state import State
+from fail_points import fail_point
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -72,6 +73,7 @@ class IngestionLane:
         response = self._answer(environ, doors, "GET" if method == "HEAD" else method)
         if method != "OPTIONS":
             response.headers.extend(cors_headers(environ))
+        fail_point("door.before_answer")
         return response(environ, start_response)
 
     def _find(self, path: str) -> Doors | None:

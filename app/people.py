@@ -14,6 +14,7 @@ from app.errors import Problem
 from app.state import state
 from models.person import Person
 from models.suppressions import Salts, SecretKeyMissingError
+from spool import SpoolError
 
 #: To read a full inbox takes longer than the door would wait.
 _PATIENCE_S = 10.0
@@ -45,11 +46,11 @@ def connect_inbox() -> redis.Redis:
 
 @contextmanager
 def open_inbox() -> Iterator[redis.Redis]:
-    """Open the inbox to look through it. Raises Problem 503 when it is away."""
+    """Open the inbox to look through it. Raises Problem 503 when it or the spool cannot be read."""
     client = connect_inbox()
     try:
         yield client
-    except RedisError:
+    except (RedisError, SpoolError):
         raise inbox_away() from None
     finally:
         client.close()

@@ -86,7 +86,7 @@ def accept(
     if letters:
         body = encode_batch(reading.rows, sender=sender, letters=letters, dialect=door, path=path)
     else:
-        body = encode_batch(reading.rows, sender=sender)
+        body = encode_batch(reading.rows, sender=sender, is_plain=reading.is_plain)
     try:
         here.sink.put(body, events=len(reading.rows), days=reading.days, counts=counts)
     except SinkUnavailable as error:

@@ -40,7 +40,10 @@ class Snapshot(Generic[T]):
         self._read = read
         self._name = name
         self._refresh_s = refresh_s
+        self._tried = threading.Event()
         self._loaded = threading.Event()
+        #: Whether the last read failed: there may be something newer than `value`.
+        self.is_stale = False
         self._wanted = threading.Event()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -61,14 +64,21 @@ class Snapshot(Generic[T]):
         self._wanted.set()
 
     def refresh(self) -> None:
-        """Read the value now."""
-        with transaction(self._engine) as session:
-            self.value = self._read(session, self.value)
-        self._loaded.set()
+        """Read the value now. Raises SQLAlchemyError when it cannot be read."""
+        try:
+            with transaction(self._engine) as session:
+                self.value = self._read(session, self.value)
+            self.is_stale = False
+            self._loaded.set()
+        except SQLAlchemyError:
+            self.is_stale = True
+            raise
+        finally:
+            self._tried.set()
 
     def wait(self, patience_s: float) -> bool:
-        """Wait for the first value, and tell whether it is there."""
-        return self._loaded.wait(patience_s)
+        """Wait for the first read to end, and tell whether there is a value."""
+        return self._tried.wait(patience_s) and self._loaded.is_set()
 
     def want(self) -> None:
         """Ask for a value that is newer than the known one, without waiting for it."""

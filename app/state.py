@@ -12,8 +12,10 @@ from sqlalchemy import Engine
 
 from app.admin_tokens import LastUses
 from app.bell import Bell
+from app.breaker import Breaker
 from app.champion import ChampionHolder
 from app.clock_skew import ClockSkew
+from app.feeder import Feeder
 from app.key_limits import KeyLimits
 from app.quarantine import QuarantineBudget
 from app.recommend.trending import Trending
@@ -24,6 +26,7 @@ from app.suppressed import SuppressedPeople
 from app.write_keys import WriteKeys
 from intake.rows import Rules
 from settings import Settings
+from spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,10 @@ class State:
 
     settings: Settings
     redis: redis.Redis
+    breaker: Breaker
     sink: Sink
+    #: None without a spool.
+    feeder: Feeder | None
     bell: Bell
     write_keys: WriteKeys
     key_limits: KeyLimits
@@ -56,8 +62,15 @@ class State:
         self.write_keys.stop()
         self.suppressed.stop()
         self.champions.stop()
+        if self.feeder is not None:
+            self.feeder.stop()
         self.reader.dispose()
         self.redis.close()
+
+    @property
+    def spool(self) -> Spool | None:
+        """Give the spool of this machine, None without one."""
+        return None if self.feeder is None else self.feeder.spool
 
     def now_ms(self) -> int:
         """Give the time in milliseconds since 1970."""

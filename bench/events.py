@@ -29,6 +29,17 @@ _NO_PRODUCT = ("page_view", "search")
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What the events are about: so many products; the first takes `hot_share` by itself."""
+
+    products: int = PRODUCTS
+    hot_share: float = 0.0
+
+
+USUAL = Shape()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Which events to make: how many to a batch, from which seed, and when they happened."""
 
@@ -37,6 +48,7 @@ class Plan:
     seed: int
     last_ms: int
     span_ms: int = 60_000
+    shape: Shape = USUAL
 
 
 def make_bodies(plan: Plan) -> list[bytes]:
@@ -53,7 +65,7 @@ def make_bodies(plan: Plan) -> list[bytes]:
 def _make_events(plan: Plan) -> Iterator[dict[str, object]]:
     chance = random.Random(plan.seed)
     kinds = chance.choices(list(TYPES), weights=list(TYPES.values()), k=plan.events)
-    products = _choose_skewed(chance, PRODUCTS, plan.events)
+    products = _choose_products(chance, plan.shape, plan.events)
     people = _choose_skewed(chance, PEOPLE, plan.events)
     for index, (kind, product, person) in enumerate(zip(kinds, products, people, strict=True)):
         age_ms = plan.span_ms * (plan.events - index) // plan.events
@@ -90,6 +102,13 @@ def _make_event(
     if kind == "purchase":
         event |= {"quantity": 1 + person % 3, "value": (product * 37 % 9_000 + 99) / 100}
     return event
+
+
+def _choose_products(chance: random.Random, shape: Shape, times: int) -> Sequence[int]:
+    chosen = _choose_skewed(chance, shape.products, times)
+    if not shape.hot_share:
+        return chosen
+    return [0 if chance.random() < shape.hot_share else product for product in chosen]
 
 
 def _choose_skewed(chance: random.Random, count: int, times: int) -> Sequence[int]:

@@ -14,11 +14,12 @@ import orjson
 import psycopg
 from sqlalchemy import Engine
 
+from bench.limits import Limit
 from models.event_list import EventFilter
 from models.export import EXPORTED, FORMS, read_chunks
 
-#: The export's rate must be more than this part of plain COPY's.
-LIMIT = 1 / 3
+#: The export's rate, as a part of plain COPY's; and its peak memory for five times the rows.
+LEAST_RATE, MOST_GROWTH = 0.333, 1.25
 _GROWTH = 5
 # A process of its own, so that its peak is that of the export.
 _ALONE = """
@@ -54,9 +55,17 @@ class Result:
             "rows_per_s": round(self.rows_per_s),
             "copy_rows_per_s": round(self.copy_rows_per_s),
             "ratio_to_copy": round(self.ratio, 3),
-            "limit": round(LIMIT, 3),
             "memory_mb_by_rows": {str(rows): size for rows, size in self.memory_mb.items()},
+            "limits": [item.as_answer() for item in self.limits()],
         }
+
+    def limits(self) -> list[Limit]:
+        """Hold the figures against the limits."""
+        growth = self.memory_mb[max(self.memory_mb)] / self.memory_mb[min(self.memory_mb)]
+        return [
+            Limit(f"{self.format}: rate / COPY", round(self.ratio, 3), LEAST_RATE, is_most=False),
+            Limit(f"{self.format}: memory of all / of a fifth", round(growth, 2), MOST_GROWTH),
+        ]
 
 
 def measure(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -16,7 +16,8 @@ import redis
 
 import inbox
 from bench.cpu import Meter, Seconds, spent
-from bench.events import Plan, make_bodies
+from bench.events import USUAL, Plan, Shape, make_bodies
+from bench.limits import Limit
 from bench.load import USER_AGENT, Job, Sent
 from bench.yardstick import Yardstick, encode_rows
 from intake.rows import Rules, Sender
@@ -57,12 +58,23 @@ class Round:
     copy_cpu_s: float
 
 
+#: What batches of 100 must keep to.
+LEAST_RATE, MOST_CPU, MOST_P99_MS = 0.9, 1.3, 25.0
+#: Single events a second, as a share of those in batches of 100.
+LEAST_SINGLE = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The figures of one batch size: medians over the rounds."""
+    """The figures of one batch size: medians over the rounds.
+
+    `p50_ms` and `p99_ms` are of answers at half the rate that was reached.
+    """
 
     batch: int
     rounds: Sequence[Round]
+    p50_ms: float
+    p99_ms: float
 
     def as_answer(self) -> dict[str, float]:
         """Give the figures under the names they are published by."""
@@ -76,7 +88,14 @@ class Result:
             "ratio_to_copy": round(per_s / copy_per_s, 3),
             "cpu_us_per_event": round(cpu_us, 2),
             "cpu_over_copy": round(cpu_us / self.copy_cpu_us, 3),
+            "p50_ms": round(self.p50_ms, 1),
+            "p99_ms": round(self.p99_ms, 1),
         }
+
+    @property
+    def per_s(self) -> float:
+        """Give the events a second."""
+        return median(item.events / item.ingest_s for item in self.rounds)
 
     @property
     def copy_cpu_us(self) -> float:
@@ -96,7 +115,13 @@ class Result:
 
 
 def measure(
-    target: Target, *, batch: int, rounds: int, events: int, tell: Callable[[str], None]
+    target: Target,
+    *,
+    batch: int,
+    rounds: int,
+    events: int,
+    tell: Callable[[str], None],
+    shape: Shape = USUAL,
 ) -> Result:
     """Run alternating rounds for one batch size; the first of all is for warming up."""
     done = []
@@ -108,18 +133,47 @@ def measure(
                 batch=batch,
                 seed=1_000_000 * batch + number,
                 last_ms=int(time.time() * 1000),
+                shape=shape,
             )
             done.append(_run_round(target, load, plan))
-    return Result(batch=batch, rounds=done[1:])
+        tell(f"batches of {batch:,}: half the rate")
+        per_s = median(item.events / item.ingest_s for item in done[1:]) / batch / 2
+        sent = _send_at(target, load, replace(plan, last_ms=int(time.time() * 1000)), per_s)
+    return Result(batch=batch, rounds=done[1:], p50_ms=sent.p50_ms, p99_ms=sent.p99_ms)
+
+
+def check_limits(results: Sequence[Result]) -> list[Limit]:
+    """Hold the figures against the limits; those of a batch size that was not measured are left."""
+    by_batch = {item.batch: item for item in results}
+    limits = []
+    if 100 in by_batch:
+        found = by_batch[100].as_answer()
+        limits += [
+            Limit("ratio_to_copy of 100", found["ratio_to_copy"], LEAST_RATE, is_most=False),
+            Limit("cpu_over_copy of 100", found["cpu_over_copy"], MOST_CPU, is_most=True),
+            Limit("p99_ms of 100 at half the rate", found["p99_ms"], MOST_P99_MS, is_most=True),
+        ]
+        if 1 in by_batch:
+            share = round(by_batch[1].per_s / by_batch[100].per_s, 3)
+            limits.append(Limit("events_per_s of 1 over 100", share, LEAST_SINGLE, is_most=False))
+    return limits
+
+
+def _send_at(target: Target, load: subprocess.Popen[str], plan: Plan, per_s: float) -> Sent:
+    """Send the events of a plan at so many requests a second, and wait until they are stored."""
+    plan = replace(plan, seed=plan.seed + 500_000)
+    job = Job(target.host, target.port, target.write_key, 4 * CONNECTIONS, plan, per_s)
+    _write_line(load, msgspec.json.encode(job).decode())
+    _read_line(load)
+    _write_line(load, "go")
+    sent = msgspec.json.decode(_read_line(load), type=Sent)
+    _wait_until_stored(target.client)
+    return sent
 
 
 def _run_round(target: Target, load: subprocess.Popen[str], plan: Plan) -> Round:
-    _write_line(
-        load,
-        msgspec.json.encode(
-            Job(target.host, target.port, target.write_key, CONNECTIONS, plan)
-        ).decode(),
-    )
+    job = Job(target.host, target.port, target.write_key, CONNECTIONS, plan)
+    _write_line(load, msgspec.json.encode(job).decode())
     sender = Sender(
         received_ms=plan.last_ms,
         key_id=target.key_id,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -29,14 +30,21 @@ class Job(msgspec.Struct):
     write_key: str
     connections: int
     plan: Plan
+    #: Requests a second, each due at its time whether or not others are answered; 0: no pause.
+    per_s: float = 0.0
 
 
 class Sent(msgspec.Struct):
-    """When it began and ended on the monotonic clock, and how often the door was full."""
+    """When it began and ended on the monotonic clock, how often the door was full, and the waits.
+
+    A request waits from the moment it is due, so that one that is slow makes those behind it slow.
+    """
 
     began_s: float
     ended_s: float
     refused: int
+    p50_ms: float
+    p99_ms: float
 
 
 def main() -> None:
@@ -51,25 +59,42 @@ def main() -> None:
 
 def send(job: Job, requests: list[bytes]) -> Sent:
     """Send the requests in order, the next free connection taking the next one."""
-    waiting = iter(requests)
+    waiting = iter(enumerate(requests))
     sockets = [socket.create_connection((job.host, job.port), 30) for _ in range(job.connections)]
+    waits_s: list[float] = []
     with ThreadPoolExecutor(job.connections) as pool:
         began_s = time.monotonic()
-        refused = sum(pool.map(lambda connection: _send_all(connection, waiting), sockets))
+        pause_s = 1 / job.per_s if job.per_s else 0.0
+        tasks = [
+            pool.submit(_send_all, connection, waiting, waits_s, began_s, pause_s)
+            for connection in sockets
+        ]
+        refused = sum(task.result() for task in tasks)
         ended_s = time.monotonic()
     for connection in sockets:
         connection.close()
-    return Sent(began_s=began_s, ended_s=ended_s, refused=refused)
+    waits_s.sort()
+    p50_ms, p99_ms = (waits_s[int(share * (len(waits_s) - 1))] * 1000 for share in (0.5, 0.99))
+    return Sent(began_s, ended_s, refused, p50_ms, p99_ms)
 
 
-def _send_all(connection: socket.socket, requests: object) -> int:
+def _send_all(
+    connection: socket.socket,
+    requests: Iterator[tuple[int, bytes]],
+    waits_s: list[float],
+    began_s: float,
+    pause_s: float,
+) -> int:
     refused = 0
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # Taking the next item of a list iterator is one step under the interpreter's lock.
-    for request in requests:  # type: ignore[attr-defined]
+    # Taking the next item of an iterator in C is one step under the interpreter's lock.
+    for number, request in requests:
+        due_s = began_s + number * pause_s if pause_s else time.monotonic()
+        time.sleep(max(0.0, due_s - time.monotonic()))
         while (answer := _exchange(connection, request))[9:12] == b"503":
             refused += 1
             time.sleep(RETRY_S)
+        waits_s.append(time.monotonic() - due_s)
         if answer[9:12] != b"201" or b'"rejected"' in answer:
             raise RuntimeError(f"the door answered {answer[:400]!r}")
     return refused

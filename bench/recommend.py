@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.limits import Limit
 from bench.tasks import build_task
 from datasets.dataset import DatasetError
 from datasets.interest import ShopFiles
@@ -26,6 +27,8 @@ from ml.splits import Protocol, Split, draw_people
 #: Told what is being done, and the share of the whole that is done.
 Progress = Callable[[str, float], None]
 
+#: By how much NDCG@10 may lie below the best other model's, at the low end of the interval.
+LEAST_DIFFERENCE = -0.005
 _FITTED = 0.8
 
 
@@ -71,11 +74,19 @@ class TaskResult:
                 }
                 for name in names
             },
+            "limits": [item.as_answer() for item in self.limits()],
             "recipe": self.recipe,
             "notes": self.notes,
             "seconds": round(self.seconds, 1),
             "peak_memory_mb": self.peak_memory_mb,
         }
+
+    def limits(self) -> list[Limit]:
+        """Hold the served model against the best of the others."""
+        best = max(self.difference, key=lambda name: float(self.evaluations[name].ndcg.mean()))
+        _, low, _ = self.difference[best]
+        name = f"ndcg@10 of served minus {best}, low end"
+        return [Limit(name, round(low, 6), LEAST_DIFFERENCE, is_most=False)]
 
 
 def run_task(

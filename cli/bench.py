@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import socket
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-
 import click
 import orjson
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import select
 
-import inbox
-from bench.cpu import Meter, tree_of
-from bench.ingest import EVENTS_OF_BATCH, BenchError, Result, Target, measure
+from bench.ingest import EVENTS_OF_BATCH, Result, check_limits, measure
 from bench.machine import describe_machine
-from bench.yardstick import Yardstick
-from cli import bench_data, bench_doors, bench_recommend, bench_serve
-from cli.servers.process import read_pid
-from cli.stack import ALL, Stack, stack
-from intake.rows import Rules
-from models.api_keys import WRITE, ApiKey
-from models.database import make_engine, transaction
-from settings import Settings, read_settings
+from cli import (
+    bench_curves,
+    bench_data,
+    bench_doors,
+    bench_memory,
+    bench_recommend,
+    bench_serve,
+    bench_spool,
+    bench_store,
+    bench_train,
+)
+from cli.bench_limits import NO_TEST, print_limits
+from cli.bench_stack import running_stack
 
 QUICK_ROUNDS = 3
 
@@ -40,14 +33,19 @@ def bench() -> None:
 
 for command in (
     *bench_data.COMMANDS,
+    bench_curves.curves,
     bench_doors.doors,
+    bench_memory.memory,
     bench_recommend.recommend,
     bench_serve.serve,
+    bench_store.store,
+    bench_spool.spool,
+    bench_train.train,
 ):
     bench.add_command(command)
 
 
-@bench.command(epilog="Example: ./millrace bench ingest --batches 100 --json")
+@bench.command(epilog=f"Example: ./millrace bench ingest --batches 100 --json     {NO_TEST}")
 @click.option("--batches", default="1,10,100,1000", show_default=True, help="Events per request.")
 @click.option(
     "--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds of each."
@@ -83,8 +81,10 @@ def ingest(batches: str, rounds: int, events: int | None, quick: bool, as_json: 
     }
     if not as_json:
         print_results(Console(), results, machine)
+        print_limits(Console(), check_limits(results))
     else:
-        answer = {"results": [item.as_answer() for item in results], **facts}
+        limits = [item.as_answer() for item in check_limits(results)]
+        answer = {"results": [item.as_answer() for item in results], "limits": limits, **facts}
         print(orjson.dumps(answer).decode())
 
 
@@ -104,74 +104,10 @@ def _events_of(batch: int, wanted: int | None, quick: bool) -> int:
     return max(events // batch, 1) * batch
 
 
-@contextlib.contextmanager
-def running_stack() -> Iterator[tuple[Stack, Target]]:
-    """Run a whole Millrace in a temporary directory, with its servers as `run` sets them up."""
-    settings = read_settings()
-    if settings.database_url or settings.redis_url:
-        raise click.ClickException(
-            "the bench writes millions of rows into servers of its own: "
-            "unset DATABASE_URL and REDIS_URL"
-        )
-    # Sockets need short paths, and root's database must be able to pass through.
-    folder = Path(tempfile.mkdtemp(prefix="millrace-bench-"))
-    settings = replace(settings, port=_free_port(), flower_port=_free_port())
-    try:
-        with stack(settings, folder, only=ALL) as running:
-            target = make_target(running)
-            try:
-                yield running, target
-            finally:
-                target.client.close()
-                target.yardstick.close()
-    except BenchError as error:
-        raise click.ClickException(str(error)) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def make_target(running: Stack) -> Target:
-    """Gather what the measurements need of a running Millrace."""
-    postmaster = read_pid(running.data_dir / "postgres" / "postmaster.pid")
-    valkey = read_pid(running.data_dir / "valkey" / "valkey.pid")
-    if postmaster is None or valkey is None:
-        raise click.ClickException(f"the servers of {running.data_dir} cannot be found")
-    groups: dict[str, Callable[[], list[int]]] = {name: partial(running.pids, name) for name in ALL}
-    settings = running.settings
-    return Target(
-        host="127.0.0.1",
-        port=settings.port,
-        write_key=running.secrets.write_key,
-        key_id=_key_id(settings),
-        client=inbox.connect(settings.redis_url, timeout_s=10.0),
-        meter=Meter({**groups, "valkey": lambda: tree_of(valkey)}, postmaster=postmaster),
-        yardstick=Yardstick(settings.database_url),
-        rules=Rules(
-            max_event_bytes=settings.max_event_bytes,
-            max_batch_events=settings.max_batch_events,
-            retention_days=settings.open_days,
-        ),
-    )
-
-
-def _key_id(settings: Settings) -> str:
-    engine = make_engine(settings.sqlalchemy_url, application="bench")
-    with transaction(engine) as session:
-        found = session.scalars(select(ApiKey.key_id).where(ApiKey.kind == WRITE)).first()
-    engine.dispose()
-    return found or ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def print_results(console: Console, results: list[Result], machine: dict[str, object]) -> None:
     """Print the figures, and where the processor time goes."""
     figures = Table(title="From HTTP to committed, counted rows", title_justify="left")
-    names = ("batch", "events/s", "COPY rows/s", "rate / COPY", "CPU µs/event", "CPU / COPY")
+    names = ("batch", "events/s", "COPY rows/s", "rate / COPY", "CPU µs/event", "CPU / COPY", "p99")
     for name in names:
         figures.add_column(name, justify="right")
     for item in results:
@@ -183,6 +119,7 @@ def print_results(console: Console, results: list[Result], machine: dict[str, ob
             f"{answer['ratio_to_copy']:.2f}",
             f"{answer['cpu_us_per_event']:.1f}",
             f"{answer['cpu_over_copy']:.2f}",
+            f"{answer['p99_ms']:.1f} ms",
         )
     console.print(figures)
     groups = list(results[0].cpu_by_group())

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.bench_limits import NO_TEST, print_limits
 from cli.bench_options import FiniteRange, as_json_option, seed_option
 from cli.progress import Bar, progress_bar
 from settings import read_settings
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _SHOWN = {"ndcg@10": "NDCG", "recall@10": "recall", "coverage@10": "coverage"}
 
 
-@click.command(epilog="Example: ./millrace bench recommend --data ../data/shop --json")
+@click.command(
+    epilog=f"Example: ./millrace bench recommend --data ../data/shop --json     {NO_TEST}"
+)
 @click.option(
     "--data",
     "directory",
@@ -103,6 +106,7 @@ def print_result(console: Console, result: TaskResult) -> None:
         cells = [f"{figures[metric]:.3f}" for metric in _SHOWN]
         table.add_row(name, *cells, escape(_better(answer["difference"].get(name))))
     console.print(table)
+    print_limits(console, result.limits())
 
 
 def _better(interval: list[float] | None) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 import inbox
-from cli.installation import installation
+from cli.installation import installation, open_spool
 from models.invariants import Invariant, check_invariants
 from settings import Settings
 
@@ -34,7 +34,11 @@ def run_check(settings: Settings, engine: Engine) -> list[Invariant]:
     client = inbox.connect(settings.redis_url, timeout_s=10.0)
     try:
         return check_invariants(
-            engine, client, zone=settings.report_timezone, secret_key=settings.secret_key
+            engine,
+            client,
+            zone=settings.report_timezone,
+            secret_key=settings.secret_key,
+            spool=open_spool(settings),
         )
     finally:
         client.close()

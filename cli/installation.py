@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from sqlalchemy import Engine
@@ -12,7 +13,10 @@ from cli.servers import connect
 from logs import configure_logs
 from models.database import make_engine
 from models.migrate import newest_revision, read_revision
-from settings import Settings, read_settings
+from settings import Settings, read_settings, resolve_spool_dir
+from spool import Spool
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
@@ -34,6 +38,12 @@ def installation(*, migrated: bool = True) -> Iterator[tuple[Settings, Engine]]:
             yield settings, engine
         finally:
             engine.dispose()
+
+
+def open_spool(settings: Settings) -> Spool | None:
+    """Give the spool of this machine, None when it has none. Opens no file yet."""
+    folder = resolve_spool_dir(settings, root=ROOT)
+    return None if folder is None else Spool(folder, max_bytes=settings.spool_max_bytes)
 
 
 def _check_revision(engine: Engine) -> None:

@@ -36,6 +36,9 @@ COMMANDS = {
     "rebuild-metrics": Entry(
         "cli.metrics:rebuild_metrics", "Count every product's events again; say the drift."
     ),
+    "dead-letters": Entry(
+        "cli.dead_letters:dead_letters", "Mend, replay or discard what could not be stored."
+    ),
     "keys": Entry("cli.keys:keys", "List, make, rotate and revoke keys and tokens."),
     "erase-user": Entry("cli.privacy:erase_user", "Delete everything about a person."),
     "export-person": Entry("cli.privacy:export_person", "Write all that is held about a person."),

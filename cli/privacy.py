@@ -14,7 +14,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 import inbox
-from cli.installation import installation
+from cli.installation import installation, open_spool
 from cli.words import counted
 from models.database import transaction
 from models.erasures import Erasure, receipt_of, request_erasure
@@ -22,6 +22,7 @@ from models.holdings import count_held, stream_held
 from models.person import Person
 from models.suppressions import OPT_OUT, Salts, SecretKeyMissingError, lift, suppress
 from settings import Settings
+from spool import SpoolError
 from tasks.erase import erase
 
 _user = click.argument("user_id", required=False)
@@ -35,7 +36,10 @@ _LABELS = {
         "links between anonymous ids and users",
     ),
     "dead_letters": ("dead letter", "dead letters"),
-    "inbox": ("event that waited in the inbox", "events that waited in the inbox"),
+    "inbox": (
+        "event that waited in the inbox or the spool",
+        "events that waited in the inbox or the spool",
+    ),
 }
 
 
@@ -81,6 +85,7 @@ def erase_user(user_id: str | None, anonymous_id: str | None, dry_run: bool) -> 
                 zone=here.settings.report_timezone,
                 clock=_now,
                 tell=tell,
+                spool=open_spool(here.settings),
             )
         if not finished:
             raise click.ClickException(
@@ -104,7 +109,8 @@ def export_person(user_id: str | None, anonymous_id: str | None, output: BinaryI
     with _open() as here:
         with transaction(here.engine) as session:
             person = person.with_linked(session)
-        for line in stream_held(here.engine, here.redis, person, salts=here.salts):
+        spool = open_spool(here.settings)
+        for line in stream_held(here.engine, here.redis, person, salts=here.salts, spool=spool):
             output.write(line)
             lines += 1
     click.echo(f"wrote {counted(lines, 'line')}", err=True)
@@ -157,12 +163,17 @@ def _open() -> Iterator[_Here]:
         except SecretKeyMissingError as error:
             raise click.ClickException(str(error)) from None
         with closing(inbox.connect(settings.redis_url, timeout_s=10.0)) as client:
-            yield _Here(settings, engine, client, salts)
+            try:
+                yield _Here(settings, engine, client, salts)
+            except SpoolError as error:
+                raise click.ClickException(f"the spool cannot be read: {error}") from None
 
 
 def _count_held(here: _Here, person: Person) -> dict[str, int]:
     with transaction(here.engine) as session:
-        return count_held(session, here.redis, person.with_linked(session))
+        return count_held(
+            session, here.redis, person.with_linked(session), spool=open_spool(here.settings)
+        )
 
 
 def _print_counts(word: str, counts: dict[str, int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import sys
@@ -29,7 +30,20 @@ from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_WITHIN_S = 90.0
-WEB_THREADS = 4
+#: Asked to restart (SIGHUP), granian stops an old web process so long after it has started a new
+#: one, whether that one listens by then or not.
+RESPAWN_S = 15
+#: What the web server bears; the Procfile says the same, and docs/operations.md why.
+WEB_LIMITS = {
+    "--backlog": 2048,
+    "--backpressure": 8192,
+    "--blocking-threads": 512,
+    "--http1-header-read-timeout": 10_000,
+}
+#: With an arena for each thread, memory that was used once stays with the process.
+ARENAS = {"MALLOC_ARENA_MAX": "2"}
+#: Each connection takes a file; many systems begin with 1,024 of them.
+OPEN_FILES = 65_536
 ALL = ("web", "worker", "trainer", "beat", "flower")
 
 
@@ -73,10 +87,13 @@ def programs_for(settings: Settings, data_dir: Path) -> list[Program]:
     """Give the processes of a whole Millrace. The Procfile names the same ones."""
     celery = [sys.executable, "-m", "celery", "-A", "tasks.celery_app"]
     worker = [*celery, "worker", "--without-gossip", "--without-mingle", "-l", settings.log_level]
-    web = [sys.executable, "-m", "granian", "--interface", "wsgi", "wsgi:app"]
+    web = [sys.executable, "-m", "serve", "--interface", "wsgi", "wsgi:app"]
     web += ["--host", settings.host, "--port", str(settings.port), "--no-ws", "--http", "1"]
-    web += ["--workers", str(settings.web_processes), "--blocking-threads", str(WEB_THREADS)]
-    web += ["--respawn-failed-workers", "--workers-kill-timeout", "2", "--log-level", "warning"]
+    web += ["--workers", str(settings.web_processes)]
+    web += [word for name, value in WEB_LIMITS.items() for word in (name, str(value))]
+    # At the level of warnings it would warn of its threads, of which few work at once.
+    web += ["--respawn-failed-workers", "--workers-kill-timeout", "2", "--log-level", "error"]
+    web += ["--respawn-interval", str(RESPAWN_S)]
     storing = ["-Q", "ingest,default", "-n", "worker@%h"]
     storing += ["--concurrency", str(settings.worker_processes)]
     training = [
@@ -122,6 +139,7 @@ def stack(
     `at_once` makes the stop impatient.
     """
     data_dir = data_dir.resolve()
+    allow_files(OPEN_FILES)
     if holder(data_dir) is None:
         stop_leftovers(data_dir, tell)
         check_ports(settings, only)
@@ -164,9 +182,19 @@ def stack(
             supervisor.stop(at_once=at_once)
 
 
+def allow_files(wanted: int) -> None:
+    """Let this process and its children open so many files, as far as the system lets them."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        limit = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit, allowed), most))
+
+
 def environment_for(settings: Settings, secrets: Secrets) -> dict[str, str]:
     """Give the processes' environment; a password on flower's command line would be public."""
     return {
+        **ARENAS,
         **os.environ,
         **environment_of(settings),
         "PYTHONPATH": str(ROOT),

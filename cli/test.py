@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +26,17 @@ def usable_cores() -> int:
     epilog="Example: ./millrace test -k ingest -x     Everything after `test` goes to pytest.",
 )
 @click.option("--faults", is_flag=True, help="Kill processes under load instead (minutes).")
+@click.option("--smoke", "size", flag_value="smoke", help="Of the faults: a minute.")
+@click.option("--all", "size", flag_value="all", help="Of the faults: everything.")
+@click.option(
+    "--soak",
+    "minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Three faults at a time for so many minutes.",
+)
+@click.option("--seed", type=int, help="Make the faults as in the run that named this number.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the faults as JSON here.")
+@click.option("--write-docs", is_flag=True, help="Put their table into docs/reliability.md.")
 @click.option(
     "--conformance", is_flag=True, help="Let the released SDKs send instead (needs registries)."
 )
@@ -32,10 +44,16 @@ def usable_cores() -> int:
     "--jobs", default=min(4, usable_cores()), show_default=True, help="Processes to test in."
 )
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def test(faults: bool, conformance: bool, jobs: int, pytest_arguments: tuple[str, ...]) -> int:
+def test(
+    faults: bool, conformance: bool, jobs: int, pytest_arguments: tuple[str, ...], **plan: Any
+) -> int:
     """Run the tests; the servers they need are started from the wheels."""
     apart = "faults" if faults else "conformance" if conformance else None
+    if not faults and any(plan.values()):
+        raise click.UsageError("--smoke, --all, --soak, --seed and --report go with --faults")
     command = [sys.executable, "-m", "pytest", *selection(apart, pytest_arguments)]
+    if faults:
+        command += fault_options(**plan)
     # Suites of their own have one running Millrace, not one a process.
     if jobs > 1 and not apart:
         # Work is handed out by file, so that one file's servers are started once.
@@ -43,6 +61,25 @@ def test(faults: bool, conformance: bool, jobs: int, pytest_arguments: tuple[str
     command += pytest_arguments
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def fault_options(
+    *,
+    size: str | None,
+    minutes: float | None,
+    seed: int | None,
+    report: Path | None,
+    write_docs: bool,
+) -> list[str]:
+    """Say to tests/faults which of them to make, and where the report goes."""
+    words = ["--faults-size", "soak" if minutes else size or "usual"]
+    if minutes:
+        words += ["--faults-minutes", str(minutes)]
+    if seed is not None:
+        words += ["--faults-seed", str(seed)]
+    if report:
+        words += ["--faults-report", str(report.absolute())]
+    return [*words, "--faults-write-docs"] if write_docs else words
 
 
 def selection(apart: str | None, arguments: tuple[str, ...]) -> list[str]:

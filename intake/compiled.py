@@ -16,12 +16,14 @@ from msgspec import Meta, Raw
 
 from intake.contract import (
     FIELD_SYNONYMS,
+    MAX_BAD_ITEMS,
     MAX_ID,
     MAX_ITEMS,
     MAX_NAME,
     EventSchema,
     Identifier,
     ItemSchema,
+    JudgedItem,
     Moment,
     Name,
     Payload,
@@ -212,6 +214,30 @@ def _read_items(raw: Raw) -> list[Any] | None:
     if not isinstance(items, list) or len(items) > MAX_ITEMS:
         return None
     return items if all(map(_settle_item, items)) else None
+
+
+def settle_items(event: Any) -> Any:
+    """Judge the usual items of a decoded event, which the contract then passes over."""
+    items = event.get("items") if isinstance(event, dict) else None
+    if not isinstance(items, list) or len(items) > MAX_ITEMS:
+        return event
+    left = 0
+    for place, item in enumerate(items):
+        if _settle_item(item) and _is_storable(item):
+            items[place] = JudgedItem(item)
+            continue
+        left += 1
+        if left == MAX_BAD_ITEMS:
+            break
+    return event
+
+
+def _is_storable(item: Any) -> bool:
+    try:
+        check_payload(item)
+    except ValidationError:
+        return False
+    return True
 
 
 def _settle_item(item: Any) -> bool:

@@ -6,6 +6,7 @@ comes here, and the messages that a client gets are made here.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import EXCLUDE, INCLUDE, Schema, ValidationError, fields, pre_load, validate
@@ -13,6 +14,8 @@ from marshmallow import EXCLUDE, INCLUDE, Schema, ValidationError, fields, pre_l
 from intake.payload import check_payload
 
 MAX_ITEMS = 200
+#: Of more bad items an event's verdict does not tell: to judge each of them takes its time.
+MAX_BAD_ITEMS = 5
 MAX_ID = 200
 MAX_NAME = 100
 MAX_AMOUNT = 1e15
@@ -114,13 +117,37 @@ class ItemSchema(Schema):
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedItem:
+    """An item that the fast reader has accepted: the contract would take ten times as long."""
+
+    value: dict[str, Any]
+
+
 class Items(fields.List[Any]):
     """A list of up to MAX_ITEMS items. A longer one is not looked at: that takes its time."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list) and len(value) > MAX_ITEMS:
             raise ValidationError(f"Must have at most {MAX_ITEMS} items, got {len(value)}.")
-        return super()._deserialize(value, attr, data, **kwargs)
+        if not isinstance(value, list):
+            return super()._deserialize(value, attr, data, **kwargs)
+        items: list[Any] = []
+        errors: dict[int | str, Any] = {}
+        for place, item in enumerate(value):
+            if len(errors) == MAX_BAD_ITEMS:
+                errors["_schema"] = [f"Items from {place} on were not looked at."]
+                break
+            if isinstance(item, JudgedItem):
+                items.append(item.value)
+                continue
+            try:
+                items.append(self.inner.deserialize(item, **kwargs))
+            except ValidationError as error:
+                errors[place] = error.messages
+        if errors:
+            raise ValidationError(errors)
+        return items
 
 
 class EventSchema(Schema):

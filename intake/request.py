@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -12,7 +12,8 @@ import orjson
 from marshmallow import ValidationError
 from msgspec import Raw
 
-from intake.compiled import read_all_fast, read_fast
+from event_lines import Head, write_lines
+from intake.compiled import read_all_fast, read_fast, settle_items
 from intake.contract import load_event, messages_of
 from intake.envelope import BodyError, read_device, split_body
 from intake.moment import MAX_MS, MomentError, format_ms, read_moment_ms
@@ -38,13 +39,15 @@ Origin = tuple[str | None, str | None]
 class Reading:
     """What was read: the accepted rows, and for each event of the request its verdict.
 
-    `received` is how many events the request held. `rejects` are what the sender is not told of,
-    and `origins` what the accepted events of a dialect say of where they come from.
+    `received` is how many events the request held, and `is_plain` that its JSON has neither a
+    backslash nor a control character. `rejects` are what the sender is not told of, and `origins`
+    what the accepted events of a dialect say of where they come from.
     """
 
     single: bool
     sender: Sender
     received: int = 0
+    is_plain: bool = False
     rows: list[Row] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
@@ -84,6 +87,8 @@ SkewOf = Callable[[str | None, int], int]
 
 
 _encode = msgspec.json.Encoder().encode
+#: Other control characters JSON does not allow.
+_ESCAPING = (b"\\", b"\n", b"\r", b"\t")
 
 
 def read_request(
@@ -111,7 +116,8 @@ def read_request(
     if sent_at is not None:
         device = read_device(events[0]) or sender.anonymous_id or sender.user_id
         sender = note_sent(sender, sent_at, device=device, skew_of=skew_of)
-    reading = Reading(single=single, sender=sender, received=len(events))
+    is_plain = not any(mark in body for mark in _ESCAPING)
+    reading = Reading(single=single, sender=sender, received=len(events), is_plain=is_plain)
     # Either the events as they were read together, or their texts, to be read one by one.
     for index, event in enumerate(_read_together(body, events, single, rules) or events):
         try:
@@ -146,30 +152,50 @@ def note_sent(
 
 
 def encode_batch(
-    rows: Iterable[Row],
+    rows: Sequence[Row],
     *,
     sender: Sender,
     letters: Sequence[Any] = (),
     dialect: str | None = None,
     path: str | None = None,
+    is_plain: bool = False,
 ) -> bytes:
-    """Write rows as the JSON of one inbox entry, and beside them rejected messages to be kept.
+    """Write rows as one inbox entry, and beside them rejected messages to be kept.
 
-    Of these are `dialect` and `path`: with them a message can be read again.
+    Of these are `dialect` and `path`: with them a message can be read again. `is_plain` is that of
+    `Reading`.
     """
+    head = Head(
+        lines=len(rows),
+        received_at=format_ms(sender.received_ms),
+        sent_at=None if sender.sent_ms is None else format_ms(sender.sent_ms),
+        key_id=sender.key_id or None,
+        ip_address=sender.ip_address,
+        user_agent=sender.user_agent,
+    )
+    if rows and not letters:
+        lines = write_lines(head, rows, is_plain=is_plain and _is_plain_sender(sender))
+        if lines is not None:
+            return lines
     return _encode(
         BatchBody(
-            received_at=format_ms(sender.received_ms),
+            received_at=head.received_at,
             events=list(rows),
-            sent_at=None if sender.sent_ms is None else format_ms(sender.sent_ms),
-            key_id=sender.key_id or None,
-            ip_address=sender.ip_address,
-            user_agent=sender.user_agent,
+            sent_at=head.sent_at,
+            key_id=head.key_id,
+            ip_address=head.ip_address,
+            user_agent=head.user_agent,
             dialect=dialect,
             path=path,
             rejected=list(letters) or None,
         )
     )
+
+
+def _is_plain_sender(sender: Sender) -> bool:
+    """Tell whether what the sender adds to each row has no control character in it."""
+    texts = (sender.user_id, sender.anonymous_id, sender.source)
+    return all(text is None or text.isprintable() for text in texts)
 
 
 def read_values(events: list[Any], *, sender: Sender, rules: Rules) -> Reading:
@@ -211,7 +237,7 @@ def read_event(raw: Raw | bytes, *, sender: Sender, rules: Rules, index: int) ->
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise Rejected("invalid", f"the event cannot be read: {error}") from None
-    return _read_slowly(value, sender=sender, rules=rules, index=index)
+    return _read_slowly(settle_items(value), sender=sender, rules=rules, index=index)
 
 
 def _read_slowly(value: Any, *, sender: Sender, rules: Rules, index: int) -> Row:

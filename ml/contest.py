@@ -80,7 +80,8 @@ def _hold(
 ) -> Contest:
     products = align_catalogue(catalogue, split.train.product_ids)
     words = ProductWords.of(products)
-    options: dict[str, Any] = {"max_ease_products": most_ease_products(budget), "seed": seed}
+    most = most_ease_products(budget, num_interactions=len(split.train))
+    options: dict[str, Any] = {"max_ease_products": most, "seed": seed}
     protocol = split.source
     assert protocol is not None
     # What ranks products that nobody met was learned from products that somebody did.

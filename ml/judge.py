@@ -17,10 +17,10 @@ from ml.parts import AGAIN, NEW, SIMILAR, promoted_lists
 from ml.questions import Question
 from ml.recipe import ListWeights, Recipe
 from ml.scoring import ListScorer, SignalScorer
-from ml.similar import make_similar, rank_similar
+from ml.similar import find_similar, rank_similar
 from ml.sources import ProductWords, Sources, fit_sources
 from ml.splits.similar import products_given
-from ml.splits.split import Rows, Split, met_matrix
+from ml.splits.split import Rows, Split
 
 Interval = tuple[float, float, float]
 
@@ -79,9 +79,10 @@ class Contestant:
         return ListScorer(signals, weights, split.seen if split.exclude_seen else None)
 
     def _similar(self, weights: ListWeights, split: Split, content: ContentNeighbours) -> Scorer:
-        met = met_matrix(split.train)
-        table = make_similar(self.sources, weights, met, split.train.product_ids)
-        tables = (table.index, content.index_)
+        given = np.unique(products_given(split, split.people))
+        asked = given[self.sources.known[given]]
+        index, _ = find_similar(self.sources, weights, asked, split.train.product_ids)
+        tables = (index, content.index_)
         return lambda people: rank_similar(
             products_given(split, people), tables, self.sources.popularity
         )

@@ -64,7 +64,7 @@ def choose_questions(known: Interactions, *, window_s: float, seed: int) -> list
     protocols: dict[str, Protocol] = {NEW: new}
     if buys_again(known, cut=cut, window_s=window_s):
         protocols[AGAIN] = TimeWindow(cut, exclude_seen=False, goal=goal, window_s=window_s)
-    if have_order(known.take(known.time < cut)):
+    if have_order(known.before(cut)):
         protocols[SESSION] = NextInVisit(cut, window_s=window_s, most=MOST_ASKED, seed=seed)
     protocols[SIMILAR] = SimilarProducts(cut, window_s=window_s, most=MOST_ASKED, seed=seed)
     asked = [

@@ -51,12 +51,25 @@ def make_similar(
     met : csr_array of bool, shape (people, products)
     product_ids : list of str
     """
-    known = np.flatnonzero(sources.known)
-    found, value = rank_neighbours(sources, weights, one_each(known, product_ids), NUM_SIMILAR)
+    index, score = find_similar(sources, weights, np.flatnonzero(sources.known), product_ids)
+    return SimilarTable(index, score, count_both(met, index))
+
+
+def find_similar(
+    sources: Sources, weights: ListWeights, products: npt.NDArray[Any], product_ids: list[str]
+) -> tuple[IntTable, FloatTable]:
+    """Rank the neighbours of some products that somebody met.
+
+    Returns
+    -------
+    index, score : ndarray of int32 and of float32, shape (all products, k)
+        As in `SimilarTable`; the rows of other products are empty.
+    """
+    found, value = rank_neighbours(sources, weights, one_each(products, product_ids), NUM_SIMILAR)
     shape = (sources.num_products, found.shape[1])
     index, score = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
-    index[known], score[known] = found, value
-    return SimilarTable(index, score, count_both(met, index))
+    index[products], score[products] = found, value
+    return index, score
 
 
 def count_both(met: Any, index: IntTable) -> IntTable:

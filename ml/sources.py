@@ -229,7 +229,8 @@ def basket_strengths(train: Interactions, now: float) -> Any:
     basket[order] = np.cumsum(begins) - 1
     baskets = coo_array(
         (np.ones(len(kept), np.float32), (basket, kept.product)),
-        shape=(int(basket.max(initial=-1)) + 1, train.shape[1]),
+        # A matrix has a row, where nothing was met together too.
+        shape=(max(int(basket.max(initial=-1)) + 1, 1), train.shape[1]),
     ).tocsr()
     time = np.zeros(baskets.shape[0])
     np.maximum.at(time, basket, kept.time)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +17,15 @@ from models.dead_letters import DeadLetter
 from models.identities import IdentityLink
 from models.person import Found, Person, Search
 from models.suppressions import Salts, read_reasons
+from spool import Spool
 
 _ROWS = 500
 
 
-def count_held(session: Session, client: redis.Redis, person: Person) -> dict[str, int]:
-    """Count what is held about a person, by kind."""
+def count_held(
+    session: Session, client: redis.Redis, person: Person, *, spool: Spool | None = None
+) -> dict[str, int]:
+    """Count what is held about a person, by kind. What waits in `spool` counts as the inbox's."""
     events = [
         session.scalar(text(f"SELECT count(*) FROM events WHERE {condition}"), parameters)
         for condition, parameters in person.conditions()
@@ -31,8 +34,8 @@ def count_held(session: Session, client: redis.Redis, person: Person) -> dict[st
     return {
         "events": sum(filter(None, events)),
         "identities": session.scalar(links) or 0,
-        "dead_letters": sum(1 for _ in find_dead_letters(session, person)),
-        "inbox": sum(len(found.all) for _, found in find_batches(client, person)),
+        "dead_letters": len({event_id for event_id, _ in find_dead_letters(session, person)}),
+        "inbox": sum(len(found.all) for _, found in find_waiting(client, person, spool)),
     }
 
 
@@ -45,25 +48,49 @@ def names_person(person: Person) -> ColumnElement[bool]:
 
 
 def find_dead_letters(session: Session, person: Person) -> Iterator[tuple[UUID, str]]:
-    """Give the dead letters that hold an event of the person, by reading each of them."""
+    """Give what dead letters hold of the person, by reading each: twice where one was edited."""
     search = Search(person)
-    statement = select(DeadLetter.event_id, DeadLetter.event).execution_options(yield_per=_ROWS)
-    for event_id, event in session.execute(statement):
-        if search.part(event.encode()).all:
-            yield event_id, event
+    statement = select(DeadLetter.event_id, DeadLetter.event, DeadLetter.original)
+    for event_id, *texts in session.execute(statement.execution_options(yield_per=_ROWS)):
+        for held in texts:
+            if held is not None and search.part(held.encode()).all:
+                yield event_id, held
+
+
+def find_waiting(
+    client: redis.Redis, person: Person, spool: Spool | None
+) -> Iterator[tuple[Batch, Found]]:
+    """Give what `find_in_spool` and `find_batches` give."""
+    if spool is not None:
+        yield from find_in_spool(spool, person)
+    yield from find_batches(client, person)
+
+
+def find_in_spool(spool: Spool, person: Person) -> Iterator[tuple[Batch, Found]]:
+    """Give the batches of a spool that hold something of the person's. Raises SpoolError."""
+    return _search(spool.scan(), person)
 
 
 def find_batches(client: redis.Redis, person: Person) -> Iterator[tuple[Batch, Found]]:
     """Give the batches of the inbox that hold something of the person's, and what that is."""
+    return _search(inbox.scan(client), person)
+
+
+def _search(batches: Iterable[Batch], person: Person) -> Iterator[tuple[Batch, Found]]:
     search = Search(person)
-    for batch in inbox.scan(client):
+    for batch in batches:
         found = search.part(batch.body)
         if found.all:
             yield batch, found
 
 
 def stream_held(
-    engine: Engine, client: redis.Redis, person: Person, *, salts: Salts | None
+    engine: Engine,
+    client: redis.Redis,
+    person: Person,
+    *,
+    salts: Salts | None,
+    spool: Spool | None = None,
 ) -> Iterator[bytes]:
     """Give all that is held about a person as NDJSON, in constant memory: one thing a line."""
     with Session(engine) as session:
@@ -82,7 +109,7 @@ def stream_held(
                 yield _line("suppression", {"id_kind": digests[digest], "reason": reason})
         for event_id, event in find_dead_letters(session, person):
             yield _line("dead_letter", {"event_id": event_id, "event": event})
-        for batch, found in find_batches(client, person):
+        for batch, found in find_waiting(client, person, spool):
             for raw in found.all:
                 yield _line("waiting", {"entry_id": batch.entry_id, "event": raw})
         for condition, parameters in person.conditions():

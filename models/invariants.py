@@ -19,10 +19,12 @@ from door_counts import read_door_counts
 from models.aggregate_recount import WAITING_DAYS, compare_aggregates
 from models.counter_drift import begin_snapshot
 from models.database import transaction
+from models.dead_letters import SUPERSEDED
 from models.erasures import DONE
-from models.model_artefacts import read_champion
+from models.model_artefacts import find_missing, read_champion
 from models.product_metrics import COUNTERS, counts_sql
 from models.suppressions import Salts, digest_sql, uses_another_key
+from spool import Spool, SpoolDepth, SpoolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,23 @@ class Invariant:
 
 
 def check_invariants(
-    engine: Engine, client: redis.Redis, *, zone: str, secret_key: str = ""
+    engine: Engine,
+    client: redis.Redis,
+    *,
+    zone: str,
+    secret_key: str = "",
+    spool: Spool | None = None,
 ) -> list[Invariant]:
-    """Check them all. People who were erased are told by hashes that `secret_key` salts."""
+    """Check them all. People who were erased are told by hashes that `secret_key` salts.
+
+    Of the spools only that of this machine can be looked at.
+    """
     with transaction(engine) as session:
         begin_snapshot(session)
         return [
             _no_id_twice(session),
             _counters_agree(session),
-            _inbox_empty(client),
+            _nothing_waits(client, spool),
             _aggregates_agree(session, zone=zone),
             _products_have_metrics(session),
             _doors_add_up(client),
@@ -57,12 +67,18 @@ def _no_id_twice(session: Session) -> Invariant:
     events, ids = session.execute(
         text("SELECT count(*), count(DISTINCT event_id) FROM events")
     ).one()
-    both = session.scalar(text("SELECT count(*) FROM events JOIN dead_letters USING (event_id)"))
+    both, superseded = session.execute(
+        text(
+            f"SELECT count(*), count(*) FILTER (WHERE {SUPERSEDED}) FROM dead_letters "
+            "WHERE (SELECT true FROM events WHERE events.event_id = dead_letters.event_id)"
+        )
+    ).one()
+    figure = f"{events:,} events, {ids:,} ids, {both:,} of them dead letters too"
     return Invariant(
         "I2",
         "no id is stored twice",
-        events == ids and not both,
-        f"{events:,} events, {ids:,} ids, {both:,} of them dead letters too",
+        events == ids and both == superseded,
+        figure + (f", {superseded:,} of these mended and sent again" if superseded else ""),
     )
 
 
@@ -88,13 +104,19 @@ def _counters_agree(session: Session) -> Invariant:
     )
 
 
-def _inbox_empty(client: redis.Redis) -> Invariant:
+def _nothing_waits(client: redis.Redis, spool: Spool | None) -> Invariant:
+    text_ = "at rest inbox and spool are empty"
     depth = inbox.read_depth(client)
+    try:
+        spooled = SpoolDepth() if spool is None else spool.read_depth()
+    except SpoolError as error:
+        return Invariant("I4", text_, False, f"the spool cannot be read: {error}")
     return Invariant(
         "I4",
-        "at rest the inbox is empty",
-        depth.batches == 0,
-        f"{depth.batches:,} batches wait, the oldest for {depth.oldest_age_s:.1f} s",
+        text_,
+        depth.batches == 0 and spooled.batches == 0,
+        f"{depth.batches:,} batches wait, the oldest for {depth.oldest_age_s:.1f} s; "
+        f"{spooled.batches:,} in the spool",
     )
 
 
@@ -138,7 +160,9 @@ def _doors_add_up(client: redis.Redis) -> Invariant:
 
 def _model_verifies(session: Session) -> Invariant:
     text_ = "the served model's bytes match the recorded hash"
-    champion = read_champion(session)
+    missing, champion = find_missing(session), read_champion(session)
+    if missing is not None:
+        return Invariant("I10", text_, False, f"version {missing} is promoted, and it is gone")
     if champion is None:
         return Invariant("I10", text_, True, "no model is served yet")
     found = hashlib.sha256(champion.content).hexdigest()

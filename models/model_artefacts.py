@@ -39,6 +39,14 @@ def read_champion(session: Session) -> ModelArtefact | None:
     )
 
 
+def find_missing(session: Session) -> int | None:
+    """Give the version that was promoted last if its artefact is gone: an earlier one is served."""
+    promotion = read_promotion(session)
+    if promotion is None or session.get(ModelArtefact, promotion.version) is not None:
+        return None
+    return promotion.version
+
+
 def keep_artefact(
     session: Session, *, run_id: int, content: bytes, manifest: Mapping[str, Any], now: datetime
 ) -> ModelArtefact:

@@ -76,22 +76,23 @@ def drop_partition(session: Session, day: date) -> None:
     session.execute(text(f"DROP TABLE {partition_name(day)}"))
 
 
-def lock_for_store(session: Session, *, alone: bool = False) -> None:
+def lock_for_store(session: Session, *, alone: bool = False, within_s: float = 0) -> None:
     """Hold off purges until the transaction ends. Stores do not hold off each other.
 
     Except one that needs several statements: each writes counters in order, but all together do
     not, and two such transactions would wait for each other's rows. It stores `alone`.
 
     A worker that is frozen in the middle holds rows that every other store waits for: the server
-    ends its transaction after a while.
+    ends its transaction after a while. Each statement after this one has `within_s`, and half of
+    that to wait for a lock, so that the error tells the two apart; 0 leaves it all the time.
     """
     take = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-    session.execute(
-        text(
-            f"SELECT {take}(:lock), set_config('idle_in_transaction_session_timeout', :idle, true)"
-        ),
-        {"lock": STORE_LOCK, "idle": STORE_IDLE},
-    )
+    limits = {"idle_in_transaction_session_timeout": STORE_IDLE}
+    if within_s:
+        limits["statement_timeout"] = str(int(within_s * 1000))
+        limits["lock_timeout"] = str(int(within_s * 500))
+    settings = ", ".join(f"set_config('{name}', :{name}, true)" for name in limits)
+    session.execute(text(f"SELECT {take}(:lock), {settings}"), {"lock": STORE_LOCK, **limits})
 
 
 def lock_for_removal(session: Session) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 from sqlalchemy.orm import Session
 
+from event_lines import as_json
 from models.identities import read_linked_ids
 
 
@@ -95,7 +96,7 @@ def read_actor(event: bytes | Raw) -> tuple[str | None, str | None]:
 
 def events_of_body(body: bytes) -> Sequence[Raw] | None:
     """Give the events of a batch's JSON, unread; None when it cannot be read."""
-    batch = _read(body)
+    batch = _read(as_json(body))
     return None if batch is None else batch.events
 
 
@@ -131,6 +132,7 @@ class Search:
         """
         if not self._may_be_in(body):
             return Found((), (), body)
+        body = as_json(body)
         batch = _read(body)
         if batch is None:
             holds = any(trace in body for trace in self._traces)

@@ -70,6 +70,16 @@ COUNTERS = (
     "position_count",
 )
 
+#: Counters that an event without items moves by one, whatever else it holds.
+ONE_EACH = {
+    "impressions": "total_impressions",
+    "views": "total_views",
+    "clicks": "total_clicks",
+    "favorites": "total_favorites",
+    "cart_additions": "total_cart_additions",
+    "cart_removals": "total_cart_removals",
+}
+
 
 def counts_sql(source: str, *, extra_key: str | None = None, traffic: Traffic = COUNTED) -> str:
     """Write the SELECT that counts events per product.
@@ -86,12 +96,7 @@ def counts_sql(source: str, *, extra_key: str | None = None, traffic: Traffic = 
     counted = is_counted_sql(traffic)
     return f"""
 SELECT {outer_key}product_id,
-    {_count("impressions")} AS total_impressions,
-    {_count("views")} AS total_views,
-    {_count("clicks")} AS total_clicks,
-    {_count("favorites")} AS total_favorites,
-    {_count("cart_additions")} AS total_cart_additions,
-    {_count("cart_removals")} AS total_cart_removals,
+    {", ".join(f"{_count(moved)} AS {column}" for moved, column in ONE_EACH.items())},
     {_sum("sales", "coalesce(quantity, 1)")}::bigint AS total_sales,
     {_sum("sales", "coalesce(value, 0)")} AS total_revenue,
     {_sum("ratings", "coalesce(value, 0)")} AS rating_sum,

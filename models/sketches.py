@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from datasketches import HLL_4, hll_sketch, hll_union
-
 #: 2^14 registers of half a byte: 8 kB at most, and a union within 1.7 % of the truth at 95 %.
 LG_K = 14
 #: Standard deviations of the bounds: 95 %.
@@ -34,6 +32,9 @@ class Crowd:
     """Different ids, added one by one or by merging stored sketches."""
 
     def __init__(self) -> None:
+        # It brings numpy with it, which most processes do without.
+        from datasketches import hll_union
+
         #: How many ids were added one by one.
         self.count = 0
         self._union = hll_union(LG_K)
@@ -45,6 +46,8 @@ class Crowd:
 
     def merge(self, stored: bytes | None) -> None:
         """Add whoever another sketch has seen. None is the sketch of nobody."""
+        from datasketches import hll_sketch
+
         if stored is not None:
             self._union.update(hll_sketch.deserialize(stored))
 
@@ -58,5 +61,7 @@ class Crowd:
 
     def as_bytes(self) -> bytes:
         """Give the sketch as it is stored."""
+        from datasketches import HLL_4
+
         stored: bytes = self._union.get_result(HLL_4).serialize_compact()
         return stored

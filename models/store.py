@@ -12,6 +12,7 @@ from msgspec import Raw
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from event_lines import as_json
 from event_types import LINKING
 from models.events import BATCH_COLUMNS, ROW_COLUMNS
 from models.product_metrics import add_counts_sql, counts_sql
@@ -229,12 +230,12 @@ def part_batches(batches: Sequence[bytes]) -> Parts:
     shared, lists, count = [], [], 0
     for batch in batches:
         try:
-            fields = _read_fields(batch)
+            fields = _read_fields(as_json(batch))
             # Kept apart from events, by whoever stores the batch.
             fields.pop("rejected", None)
             events = fields.pop("events")
             count += len(_read_list(events))
-        except (msgspec.MsgspecError, KeyError):
+        except (msgspec.MsgspecError, RecursionError, KeyError):
             # What is no list of events, the database refuses: it becomes a dead letter.
             fields, events = {}, _NO_LIST
         shared.append(fields)

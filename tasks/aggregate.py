@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fail_points import fail_point
 from models.daily_aggregates import (
     DailyAggregate,
     count_types_sql,
@@ -85,6 +86,7 @@ def aggregate_days(
             events += aggregate_span(
                 session, first, last, zone=zone, now=now, properties=properties
             )
+            fail_point("aggregate.day")
         done += (last - first).days + 1
         if progress is not None:
             progress(done, len(wanted))

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from event_ids import id_day, uuid8
+from event_lines import as_json
 from models.dead_letters import Refusal
 from models.person import events_of_body
 
@@ -45,6 +46,15 @@ def split_bodies(bodies: Sequence[bytes]) -> list[bytes]:
     return [single for body in bodies for single in _split(body)]
 
 
+def without_events(body: bytes) -> bytes:
+    """Leave of a batch what it carries beside its events; of what cannot be read, nothing."""
+    try:
+        fields = msgspec.json.decode(as_json(body), type=dict[str, Raw])
+    except (msgspec.MsgspecError, RecursionError):
+        fields = {}
+    return msgspec.json.encode({**fields, "events": []})
+
+
 def days_of_bodies(singles: Iterable[bytes]) -> set[date]:
     """Give the days whose partitions the events need, as far as their ids can be read."""
     days = set()
@@ -64,7 +74,7 @@ def read_id(single: bytes) -> str | None:
     """Read the id of a body's only event; None when it has none that could be stored."""
     try:
         return str(msgspec.json.decode(single, type=_OneIdentified).events[0].event_id)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 
@@ -79,7 +89,7 @@ def read_day(single: bytes, *, zone: str) -> date | None:
     try:
         event = msgspec.json.decode(single, type=_OneTimed).events[0]
         return event.occurred_at.astimezone(ZoneInfo(zone)).date()
-    except (msgspec.MsgspecError, OverflowError):
+    except (msgspec.MsgspecError, RecursionError, OverflowError):
         return None
 
 
@@ -93,8 +103,8 @@ def refuse(single: bytes, reason: str, detail: str) -> Refusal:
 
 def _split(body: bytes) -> Iterator[bytes]:
     try:
-        shared = msgspec.json.decode(body, type=_Body)
-    except msgspec.MsgspecError:
+        shared = msgspec.json.decode(as_json(body), type=_Body)
+    except (msgspec.MsgspecError, RecursionError):
         yield body
         return
     for event in shared.events:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, before_task_publish, setup_logging, worker_init
 
+import fail_points
 from logs import configure_logs
 from settings import read_settings
 
@@ -17,8 +19,24 @@ from settings import read_settings
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 app = Celery("millrace", config_source="celeryconfig")
+fail_points.enable(read_settings().fail_points_dir)
 
 
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     configure_logs(read_settings().log_level)
+
+
+@worker_init.connect
+def _load_tasks(**_: Any) -> None:
+    # Workers alone carry tasks out. Beat and flower name them, and are half as large without them.
+    import tasks.registry  # noqa: F401
+
+    # What is loaded now the worker's processes share, as long as no collection writes there.
+    gc.collect()
+    gc.freeze()
+
+
+@beat_init.connect
+def _watch_the_timetable(**_: Any) -> None:
+    before_task_publish.connect(lambda **_: fail_points.fail_point("beat.due"), weak=False)

@@ -15,15 +15,17 @@ import structlog
 from sqlalchemy import Engine, delete, text
 
 import inbox
+from fail_points import fail_point
 from models.database import transaction
 from models.erasures import DONE, Erasure, count_up, finish, widen
-from models.holdings import find_batches, find_dead_letters, names_person
+from models.holdings import find_batches, find_dead_letters, find_in_spool, names_person
 from models.identities import DirtyIdentity, IdentityLink
 from models.job_runs import lock_job
 from models.partitions import lock_for_purge, lock_for_removal
 from models.person import Person
 from models.removal import CHUNK, remove_events
 from models.suppressions import Salts
+from spool import Spool, SpoolError
 
 log = structlog.get_logger()
 
@@ -40,8 +42,11 @@ def erase(
     clock: Callable[[], datetime],
     tell: Tell = lambda kind, amount: None,
     chunk: int = CHUNK,
+    spool: Spool | None = None,
 ) -> bool:
     """Carry out a requested erasure; `tell(kind, amount)` hears of each part that is deleted.
+
+    `spool` is that of this machine. What waits in others is refused by whoever stores it.
 
     True when it is finished, now or before; False when another process is at it.
     """
@@ -54,6 +59,9 @@ def erase(
         _remove_events(engine, erasure_id, person, zone=zone, tell=tell, chunk=chunk)
         _remove_links(engine, erasure_id, person, tell=tell)
         _remove_dead_letters(engine, erasure_id, person, tell=tell)
+        if spool is not None:
+            # Before the inbox: what is fed meanwhile is found there.
+            _remove_spooled(engine, client, erasure_id, person, spool, tell=tell)
         _remove_waiting(engine, client, erasure_id, person, tell=tell)
         with transaction(engine) as session:
             done = finish(session, erasure_id, secret_key=secret_key, now=clock())
@@ -73,6 +81,7 @@ def _close_the_doors(engine: Engine, erasure_id: UUID, salts: Salts) -> Person |
             return None
         person = widen(session, erasure, salts, Person.from_dict(erasure.subject))
         erasure.status = "running"
+        fail_point("erase.tombstone")
         return person
 
 
@@ -87,6 +96,7 @@ def _remove_events(
                 lock_for_removal(session)
                 removed = remove_events(session, condition, parameters, zone=zone, limit=chunk)
                 count_up(session, erasure_id, "events", removed)
+                fail_point("erase.table")
             tell("events", removed)
 
 
@@ -107,10 +117,33 @@ def _remove_links(engine: Engine, erasure_id: UUID, person: Person, *, tell: Tel
 
 def _remove_dead_letters(engine: Engine, erasure_id: UUID, person: Person, *, tell: Tell) -> None:
     with transaction(engine) as session:
-        ids = [event_id for event_id, _ in find_dead_letters(session, person)]
+        ids = sorted({event_id for event_id, _ in find_dead_letters(session, person)})
         session.execute(text("DELETE FROM dead_letters WHERE event_id = ANY(:ids)"), {"ids": ids})
         count_up(session, erasure_id, "dead_letters", len(ids))
     tell("dead_letters", len(ids))
+
+
+def _remove_spooled(
+    engine: Engine,
+    client: redis.Redis,
+    erasure_id: UUID,
+    person: Person,
+    spool: Spool,
+    *,
+    tell: Tell,
+) -> None:
+    """Take the person's events out of the spool; they count as those of the inbox."""
+    try:
+        with spool.taking(wait=True):
+            for batch, found in find_in_spool(spool, person):
+                spool.rewrite(batch, found.rest, taken=len(found.events))
+                inbox.count_refused(client, len(found.events))
+                with transaction(engine) as session:
+                    count_up(session, erasure_id, "inbox", len(found.all))
+                tell("inbox", len(found.all))
+    except SpoolError as error:
+        # Nobody can feed from it either, and after its repair the tombstone refuses what it holds.
+        log.warning("spool_not_searched", erasure_id=str(erasure_id), detail=str(error))
 
 
 def _remove_waiting(

@@ -11,18 +11,28 @@ import redis
 import structlog
 from redis.exceptions import ResponseError
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 import inbox
 from door_counts import add_up
+from fail_points import fail_point
 from inbox import Batch
-from tasks.store import StoreResult, store_bodies
+from models.database import transaction
+from models.job_runs import lock_job
+from tasks.bodies import days_of_bodies, split_bodies
+from tasks.canary import take_out_canaries
+from tasks.store import StoreResult, bury_body, is_away, store_bodies
+from tasks.suspects import Trial, set_aside
 
 log = structlog.get_logger()
 
-TAKE = 50
+#: Batches that are taken at first. Once their size is known, as many as make a transaction.
+TAKE, MOST_TAKEN = 50, 1000
+#: What a worker holds of them in memory.
+TAKEN_BYTES = 16_000_000
 #: Rest between two takes that find little: a transaction costs as much as fifty events, and the
 #: events that come in meanwhile share the next one.
-PAUSE_S = 0.02
+PAUSE_S = 0.05
 
 
 @dataclass(slots=True)
@@ -38,8 +48,10 @@ class Drainer:
     consumer: str
     zone: str = "UTC"
     secret_key: str = field(default="", repr=False)
-    max_rows: int = 5000
+    max_rows: int = 20_000
     reclaim_s: float = 30.0
+    #: How long one statement may take.
+    within_s: float = 120.0
     known_days: set[date] = field(default_factory=set)
 
     def drain(
@@ -48,22 +60,33 @@ class Drainer:
         """Store batches until the inbox is empty or the time is up.
 
         First what this process took before and did not finish, then what dead workers held, then
-        what is new. Raises DBAPIError when the database is away: the batches stay pending.
+        what is new; last what was taken too often. Raises DBAPIError when the database is away: the
+        batches stay pending. Those that it gives up for another reason stay too, and the others
+        go on.
         """
         until = clock() + limit_s
         total = StoreResult()
+        suspects: dict[str, Batch] = {}
         inbox.ensure_group(self.client)
-        for batches in self._rounds():
+        for batches in self._rounds(suspects):
+            fail_point("drain.taken")
+            batches = take_out_canaries(self.engine, self.client, batches, zone=self.zone)
             for group in group_by_rows(batches, self.max_rows):
-                total.add(self.store(group))
+                total.add(self._try_to_store(group))
             if clock() >= until:
                 break
+        aside = take_out_canaries(
+            self.engine, self.client, list(suspects.values()), zone=self.zone
+        )
+        if aside:
+            self._try_suspects(aside, total, until, clock)
         return total
 
     def store(self, batches: Sequence[Batch]) -> StoreResult:
         """Store some batches in one transaction, then take them out of the inbox."""
         bodies = [batch.body for batch in batches]
         days = {day for batch in batches for day in batch.days}
+        fail_point("drain.before_store")
         result = store_bodies(
             self.engine,
             bodies,
@@ -71,8 +94,15 @@ class Drainer:
             known_days=self.known_days,
             zone=self.zone,
             secret_key=self.secret_key,
+            within_s=self.within_s,
         )
+        fail_point("drain.committed")
+        self._finish(batches, result)
+        return result
+
+    def _finish(self, batches: Sequence[Batch], result: StoreResult) -> None:
         inbox.done(self.client, batches, totals=result.as_dict())
+        fail_point("drain.done")
         for counts in add_up(batch.counts for batch in batches):
             if counts.rejected:
                 log.info(
@@ -82,19 +112,82 @@ class Drainer:
                     quarantined=result.quarantined,
                     **counts.as_log(),
                 )
-        return result
 
-    def _rounds(self) -> Iterator[list[Batch]]:
-        while batches := inbox.take_own(self.client, self.consumer, count=TAKE):
-            yield batches
+    def _try_to_store(self, batches: Sequence[Batch]) -> StoreResult:
+        try:
+            return self.store(batches)
+        except DBAPIError as error:
+            if is_away(error):
+                inbox.forgive(self.client, self.consumer, batches)
+                raise
+            # Perhaps one of them is at fault: they come again, the others need not wait.
+            log.warning("store_failed", batches=len(batches), error=str(error.orig).split("\n")[0])
+            return StoreResult()
+
+    def _try_suspects(
+        self,
+        suspects: Sequence[Batch],
+        total: StoreResult,
+        until: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """Store them one by one, at least one of them, unless another process is at that."""
+        with transaction(self.engine) as guard:
+            if not lock_job(guard, "suspects"):
+                return
+            for batch in suspects:
+                trial = Trial(self.client, batch, self._store_body, self._bury_body)
+                result = trial.hold()
+                if result is not None:
+                    self._finish([batch], result)
+                    trial.close()
+                    total.add(result)
+                if clock() >= until:
+                    return
+
+    def _store_body(self, body: bytes) -> StoreResult:
+        fail_point("drain.before_store")
+        return store_bodies(
+            self.engine,
+            [body],
+            days_of_bodies(split_bodies([body])),
+            known_days=self.known_days,
+            zone=self.zone,
+            secret_key=self.secret_key,
+            within_s=self.within_s,
+        )
+
+    def _bury_body(self, body: bytes, detail: str) -> StoreResult:
+        return bury_body(self.engine, body, detail, secret_key=self.secret_key)
+
+    def _rounds(self, suspects: dict[str, Batch]) -> Iterator[list[Batch]]:
+        after = "0-0"
+        while batches := inbox.take_own(self.client, self.consumer, count=TAKE, after=after):
+            after = batches[-1].entry_id
+            yield set_aside(self.client, self.consumer, batches, suspects)
+        after = "0-0"
         while batches := inbox.reclaim(
-            self.client, self.consumer, idle_s=self.reclaim_s, count=TAKE
+            self.client, self.consumer, idle_s=self.reclaim_s, count=TAKE, after=after
         ):
+            after = batches[-1].entry_id
+            yield set_aside(self.client, self.consumer, batches, suspects)
+        count = TAKE
+        while batches := inbox.take(self.client, self.consumer, count=count):
             yield batches
-        while batches := inbox.take(self.client, self.consumer, count=TAKE):
-            yield batches
-            if len(batches) < TAKE:
+            if len(batches) < count:
                 time.sleep(PAUSE_S)
+            count = count_to_take(batches, max_rows=self.max_rows)
+
+
+def count_to_take(batches: Sequence[Batch], *, max_rows: int) -> int:
+    """Say how many batches to take next if they are like these: about one transaction.
+
+    Each transaction updates the counters of the products that it meets, so a large one is cheaper.
+    """
+    rows = sum(batch.events for batch in batches) or 1
+    size_bytes = sum(len(batch.body) for batch in batches) or 1
+    fitting = len(batches) * min(max_rows / rows, TAKEN_BYTES / size_bytes)
+    return min(MOST_TAKEN, max(1, int(fitting)))
 
 
 def sweep(client: redis.Redis, *, idle_consumer_s: float = 3600.0) -> bool:

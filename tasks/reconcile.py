@@ -10,7 +10,10 @@ from typing import Any
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from fail_points import fail_point
 from models.counter_drift import SAMPLES, Drift, begin_snapshot, correct_counters, recount
+from models.database import transaction
+from models.dead_letters import drop_superseded
 
 Progress = Callable[[int, int], None]
 
@@ -24,17 +27,21 @@ class Rebuilt:
 
 
 def reconcile(engine: Engine, *, day: date, zone: str) -> dict[str, Any]:
-    """Recount the sample of a day and give the outcome to record. Corrects nothing.
+    """Recount the sample of a day and give the outcome to record. Corrects no counter.
 
-    Every product is in the sample of one of SAMPLES days that follow each other.
+    Dead letters whose sender mended the event and sent it again are dropped. Every product is in
+    the sample of one of SAMPLES days that follow each other.
     """
     sample = day.toordinal() % SAMPLES
     drift = _measure(engine, zone=zone, sample=sample, progress=None, correct=False).drift
+    with transaction(engine) as session:
+        superseded = drop_superseded(session)
     return {
         "sample": sample,
         "checked": drift.checked,
         "drifted": drift.drifted,
         "drift": {name: str(amount) for name, amount in drift.drift.items()},
+        "superseded_letters": superseded,
     }
 
 
@@ -55,5 +62,6 @@ def _measure(
             drift = recount(session, zone=zone, sample=sample, progress=progress)
         with session.begin():
             corrected = correct_counters(session) if correct and drift.drifted else 0
+            fail_point("reconcile.product")
             session.execute(text("DROP TABLE corrections"))
     return Rebuilt(drift, corrected)

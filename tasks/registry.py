@@ -20,6 +20,7 @@ from models.database import transaction
 from models.erasures import read_unfinished
 from models.suppressions import SecretKeyMissingError
 from tasks import aggregate, erase, jobs, reconcile, retention, train
+from tasks.canary import send_canary
 from tasks.celery_app import app
 from tasks.direct import store_direct
 from tasks.ingest import sweep
@@ -172,6 +173,7 @@ def erase_person(erasure_id: str) -> bool:
         secret_key=here.settings.secret_key,
         zone=here.settings.report_timezone,
         clock=_now,
+        spool=here.spool,
     )
     aggregate_dirty()
     return finished
@@ -255,6 +257,16 @@ def catch_up() -> list[str]:
         *("privacy.erase" for _ in unfinished),
         *([] if waiting is None else ["train.run"]),
     ]
+
+
+@app.task(name="canary.send", soft_time_limit=30, time_limit=60, acks_late=False)
+def canary() -> bool:
+    """Put a canary into the inbox; the next drain finds it."""
+    here = resources()
+    if here.settings.canary:
+        send_canary(here.redis, now=_now())
+        drain.apply_async(expires=60)
+    return here.settings.canary
 
 
 @app.task(name="inbox.depth", soft_time_limit=10, time_limit=15)

@@ -11,8 +11,8 @@ from msgspec import Raw
 from sqlalchemy.orm import Session
 
 from models.dead_letters import Refusal, insert_dead_letters
-from models.person import events_of_body, read_actor
-from models.suppressions import Salts, read_reasons
+from models.letter_people import leave_out_suppressed
+from models.suppressions import Salts
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ def keep_rejected(session: Session, bodies: Sequence[bytes], *, salts: Salts | N
         item for body in bodies if _TRACE in body[:_HEAD_BYTES] for item in _read_rejected(body)
     ]
     if salts is not None and refusals:
-        refusals = _leave_out_suppressed(session, refusals, salts)
+        refusals = leave_out_suppressed(session, refusals, salts)
     return insert_dead_letters(session, refusals)
 
 
@@ -65,26 +65,6 @@ def _read_rejected(body: bytes) -> Iterator[Refusal]:
                 event=text.decode(errors="replace").replace("\0", "\\u0000"),
                 dialect=batch.dialect,
             )
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         # Nobody but a door writes them. The events of the batch are looked at by themselves.
         log.error("rejected_unreadable")
-
-
-def _leave_out_suppressed(
-    session: Session, refusals: Sequence[Refusal], salts: Salts
-) -> list[Refusal]:
-    digests = [_digests(refusal, salts) for refusal in refusals]
-    refused = read_reasons(session, set().union(*digests)).keys()
-    return [
-        refusal for refusal, mine in zip(refusals, digests, strict=True) if refused.isdisjoint(mine)
-    ]
-
-
-def _digests(refusal: Refusal, salts: Salts) -> set[bytes]:
-    """Hash the id that a message goes by; one that no translation has judged may be of any kind."""
-    (event,) = events_of_body(refusal.event.encode()) or (Raw(b"{}"),)
-    user_id, anonymous_id = read_actor(event)
-    found = {salts.digest_actor(user_id, anonymous_id)}
-    if user_id is None and anonymous_id is not None:
-        found.add(salts.digest_user(anonymous_id))
-    return {digest for digest in found if digest is not None}

@@ -6,13 +6,15 @@ import os
 import socket
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import redis
 from sqlalchemy import Engine
 
 import inbox
 from models.database import make_engine
-from settings import Settings, read_settings
+from settings import Settings, read_settings, resolve_spool_dir
+from spool import Spool
 from tasks.ingest import Drainer
 
 
@@ -24,6 +26,8 @@ class Resources:
     engine: Engine
     redis: redis.Redis
     drainer: Drainer
+    #: That of the web processes on this machine, if there are any.
+    spool: Spool | None
 
 
 def resources() -> Resources:
@@ -45,5 +49,8 @@ def _make(pid: int) -> Resources:
         secret_key=settings.secret_key,
         max_rows=settings.drain_rows,
         reclaim_s=settings.inbox_reclaim_s,
+        within_s=settings.store_timeout_s,
     )
-    return Resources(settings=settings, engine=engine, redis=client, drainer=drainer)
+    folder = resolve_spool_dir(settings, root=Path(__file__).resolve().parents[1])
+    spool = None if folder is None else Spool(folder, max_bytes=settings.spool_max_bytes)
+    return Resources(settings=settings, engine=engine, redis=client, drainer=drainer, spool=spool)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from event_ids import ID_DAY_MARGIN
+from fail_points import fail_point
 from models.daily_aggregates import UNDATED_END, DailyTotal, seal_days
 from models.database import transaction
 from models.dead_letters import purge_dead_letters
@@ -184,6 +185,7 @@ def _purge_partition(engine: Engine, day: date, work: _Purge, done: Purged) -> N
                 )
             )
             drop_partition(session, day)
+            fail_point("purge.partition")
     done.partitions += 1
     done.add(name, counted)
 

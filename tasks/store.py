@@ -8,14 +8,16 @@ from datetime import date, timedelta
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from event_ids import ID_DAY_MARGIN
+from fail_points import fail_point
 from models.database import transaction
 from models.dead_letters import Refusal, insert_dead_letters
 from models.partitions import ensure_partitions, lock_for_store
 from models.person import read_actor
+from models.refusals import describe_refusal, is_final, sqlstate
 from models.store import (
     Limits,
     count_conflicting,
@@ -23,16 +25,22 @@ from models.store import (
     read_stored_ids,
     store_batches,
 )
+from models.store_lines import (
+    AlreadyStoredError,
+    copy_lines,
+    has_repeated,
+    has_suppressed,
+    read_batches,
+)
 from models.suppressions import Salts, read_reasons
 from tasks.bodies import days_of_bodies, read_day, read_single, refuse, split_bodies
 from tasks.rejected import keep_rejected
 
 log = structlog.get_logger()
 
-#: Classes of SQLSTATE in which the data is at fault, so that trying again cannot help:
-#: data exception, integrity constraint (a missing partition too), program limit (an index row
-#: too large, nesting too deep).
-_FINAL_CLASSES = ("22", "23", "54")
+#: What tells that the database is away or busy: connection, transaction rollback (a deadlock), no
+#: room on the disk, no connection left, a lock that is held, a server that starts.
+_AWAY = ("08", "40", "53100", "53300", "55", "57P03")
 #: How an id without a time begins.
 _NO_TIME = b'"00000000-0000-'
 
@@ -78,36 +86,98 @@ def store_bodies(
     known_days: set[date],
     zone: str,
     secret_key: str = "",
+    within_s: float = 0,
 ) -> StoreResult:
     """Store batches in one transaction of their own, whatever their events are like.
 
-    The good way is one statement. When the database refuses an event, the transaction is made
-    again: halved until the bad event is alone and becomes a dead letter. Errors that are not the
-    data's fault are raised, with nothing stored. Nothing is kept of suppressed people, who are
-    known by hashes that `secret_key` salts: SecretKeyMissingError without it.
+    The usual way copies the events as they came. Where that does not do, because one of them is
+    stored already or may not be stored, one statement stores all that can be. When the database
+    refuses an event, the transaction is made again: halved until the bad event is alone and
+    becomes a dead letter. Errors that are not the data's fault are raised, with nothing stored.
+    Nothing is kept of suppressed people, who are known by hashes that `secret_key` salts:
+    SecretKeyMissingError without it. `within_s` limits each statement.
     """
     _ensure_days(engine, days, known_days)
     try:
+        copied = _copy_bodies(
+            engine, bodies, days, zone=zone, secret_key=secret_key, within_s=within_s
+        )
+        if copied is not None:
+            return copied
         with transaction(engine) as session:
-            lock_for_store(session)
+            lock_for_store(session, within_s=within_s)
             limits = read_limits(session, secret_key=secret_key)
             result = _store_together(session, bodies, days, limits, zone=zone)
             result.quarantined = keep_rejected(session, bodies, salts=limits.salts)
+            fail_point("drain.before_commit")
             return result
     except (DBAPIError, UnicodeDecodeError) as error:
-        if not _is_final(error):
+        if not is_final(error):
             raise
     singles = split_bodies(bodies)
     # Perhaps a purge has dropped a partition that this process still remembered.
     known_days.clear()
     _ensure_days(engine, days | days_of_bodies(singles), known_days)
     with transaction(engine) as session:
-        lock_for_store(session, alone=True)
+        lock_for_store(session, alone=True, within_s=within_s)
         limits = read_limits(session, secret_key=secret_key)
         kept, result = _sift(session, singles, limits, zone=zone)
         result.add(_store_apart(session, kept, zone=zone))
         result.quarantined = keep_rejected(session, bodies, salts=limits.salts)
         return result
+
+
+def _copy_bodies(
+    engine: Engine,
+    bodies: Sequence[bytes],
+    days: set[date],
+    *,
+    zone: str,
+    secret_key: str,
+    within_s: float,
+) -> StoreResult | None:
+    """Store batches as they came; None, with nothing stored, when they need a closer look."""
+    lines = read_batches(bodies)
+    if lines is None:
+        return None
+    try:
+        with transaction(engine) as session:
+            lock_for_store(session, within_s=within_s)
+            limits = read_limits(session, secret_key=secret_key)
+            if _may_be_sealed(bodies, days, limits.sealed_through) or has_repeated(session, lines):
+                return None
+            if limits.salts is not None and has_suppressed(session, lines, limits.salts):
+                return None
+            result = StoreResult(stored=copy_lines(session, lines, zone=zone))
+            fail_point("drain.before_commit")
+            return result
+    except AlreadyStoredError:
+        return None
+
+
+def bury_body(engine: Engine, single: bytes, detail: str, *, secret_key: str = "") -> StoreResult:
+    """Keep a body's only event as a dead letter, in a transaction of its own: it ends its stores.
+
+    Unless it is stored all the same, or its person is suppressed.
+    """
+    with transaction(engine) as session:
+        # Whoever is storing it comes to an end first.
+        lock_for_store(session, alone=True)
+        salts = read_limits(session, secret_key=secret_key).salts
+        kept = _leave_out_suppressed(session, [single], salts)
+        result = StoreResult(refused=1 - len(kept))
+        result.add(_bury(session, [refuse(item, "unstorable", detail) for item in kept]))
+        return result
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Tell whether the database could not have stored anything else either.
+
+    It cannot be reached, is starting, has no room or no connection left, or somebody else holds a
+    lock. A connection that broke in the middle says nothing: what was stored may have broken it.
+    """
+    state = sqlstate(error)
+    return state.startswith(_AWAY) if state else not error.connection_invalidated
 
 
 def _store_together(
@@ -137,10 +207,10 @@ def _store_apart(session: Session, singles: Sequence[bytes], *, zone: str) -> St
         with session.begin_nested():
             return _store(session, singles, zone=zone)
     except (DBAPIError, UnicodeDecodeError) as error:
-        if not _is_final(error):
+        if not is_final(error):
             raise
         if len(singles) == 1:
-            return _bury(session, [refuse(singles[0], "refused", _describe(error))])
+            return _bury(session, [refuse(singles[0], "refused", describe_refusal(error))])
     middle = len(singles) // 2
     result = _store_apart(session, singles[:middle], zone=zone)
     result.add(_store_apart(session, singles[middle:], zone=zone))
@@ -219,21 +289,3 @@ def _ensure_days(engine: Engine, days: set[date], known_days: set[date]) -> None
     if made:
         log.info("partitions_made", count=len(made), first=str(made[0]), last=str(made[-1]))
     known_days |= missing
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
-
-
-def _is_final(error: DBAPIError | UnicodeDecodeError) -> bool:
-    # The driver refuses some texts itself, with no SQLSTATE.
-    if isinstance(error, UnicodeDecodeError | DataError):
-        return True
-    return _sqlstate(error)[:2] in _FINAL_CLASSES
-
-
-def _describe(error: DBAPIError | UnicodeDecodeError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 (byte {error.start})"
-    # The first line names the fault; the lines below it quote the data, which may be personal.
-    return f"{_sqlstate(error)}: {str(error.orig).splitlines()[0][:200]}"

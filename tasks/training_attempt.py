@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fail_points import fail_point
 from ml.budget import Budget
 from models import training_runs
 from models.database import transaction
@@ -28,6 +29,9 @@ from settings import Settings
 from tasks.training_frames import read_frames
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml.dataset import Interactions
     from ml.result import TrainingResult
 
 #: What reading takes of the whole, as a percentage: the rest is `ml`'s.
@@ -69,23 +73,17 @@ class Attempt:
     def carry_out(self) -> dict[str, Any]:
         """Do all of it; give the run's status, its reason and the model's version."""
         # The training worker needs these; the others would pay 150 MB for them.
-        from ml.dataset import build_interactions
         from ml.train import train
 
         self.note("read", 0.0)
         now = self.clock()
-        frames = read_frames(
-            self.engine,
-            since=now - timedelta(days=self.run.days),
-            until=now,
-            most=self.limits.most_interactions,
-        )
+        interactions, catalogue, left_out = self._read(now)
         with transaction(self.engine) as session:
             champion = read_champion(session)
         judged_against = champion.version if champion else None
         result = train(
-            build_interactions(frames.interactions),
-            frames.catalogue,
+            interactions,
+            catalogue,
             now=now,
             seed=self.run.seed,
             champion_recipe=champion.manifest.get("recipe") if champion else None,
@@ -93,7 +91,7 @@ class Attempt:
             budget=self.limits.budget,
             progress=self.note_stage,
         )
-        return self._conclude(result, judged_against, left_out=frames.left_out)
+        return self._conclude(result, judged_against, left_out=left_out)
 
     def note_stage(self, stage: str, share: float = 0.0) -> None:
         """Say which stage begins and which share of the training is done before it."""
@@ -109,6 +107,7 @@ class Attempt:
             training_runs.note_progress(
                 session, self.run, stage=stage, percent=percent, now=self.clock()
             )
+        fail_point("train.stage")
         if self.progress is not None:
             self.progress(stage, percent)
 
@@ -123,6 +122,21 @@ class Attempt:
             training_runs.finish_run(
                 session, self.run, status=FAILED, reason=reason, figures={}, now=self.clock()
             )
+
+    def _read(self, now: datetime) -> tuple[Interactions, pd.DataFrame, int]:
+        """Read interactions, catalogue, and how many interactions were left out.
+
+        The frame of the interactions is gone before the training begins: it is as large as they.
+        """
+        from ml.dataset import build_interactions
+
+        frames = read_frames(
+            self.engine,
+            since=now - timedelta(days=self.run.days),
+            until=now,
+            most=self.limits.most_interactions,
+        )
+        return build_interactions(frames.interactions), frames.catalogue, frames.left_out
 
     def _conclude(
         self, result: TrainingResult, judged_against: int | None, *, left_out: int

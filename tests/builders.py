@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from event_ids import id_day
+from event_lines import as_json
 from intake.request import Reading, encode_batch, read_values
 from intake.rows import Rules, Sender
 from models.base import Base
@@ -55,7 +56,7 @@ def body_of(*events: dict[str, Any], sender: Sender = SENDER, rules: Rules = RUL
 
 def days_in(bodies: Iterable[bytes]) -> set[date]:
     """List the days of the ids in some bodies."""
-    ids = [event["event_id"] for body in bodies for event in orjson.loads(body)["events"]]
+    ids = [event["event_id"] for body in bodies for event in orjson.loads(as_json(body))["events"]]
     return {day for day in map(id_day, ids) if day is not None}
 
 

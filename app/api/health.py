@@ -13,7 +13,11 @@ import inbox
 from app.auth import public
 from app.blueprint import ApiBlueprint
 from app.database import current_session
+from app.letter_figures import note_dead_letters, show_dead_letters
+from app.liveness import find_degraded, show_canary
+from app.spool_state import check_spool, show_spool, takes_events
 from app.state import state
+from canary import read_arrival
 from door_counts import ACCEPTED, RECEIVED, DoorCounts, read_door_counts
 from models.job_runs import read_last_done
 from models.migrate import newest_revision, read_revision
@@ -39,10 +43,17 @@ def healthz() -> dict[str, str]:
 )
 @public
 def readyz() -> tuple[Response, int]:
-    """Ask the inbox and the database."""
+    """Ask the inbox and the database.
+
+    `degraded` says why what is accepted waits to be stored; requests may be sent here all the same.
+    """
     checks = {"inbox": _check_inbox(), "database": _check_database()}
-    ready = all(check["ok"] for check in checks.values())
-    return jsonify({"ready": ready, "checks": checks}), 200 if ready else 503
+    checks |= check_spool(state().spool)
+    if checks["database"]["ok"]:
+        checks["dead_letters"] = note_dead_letters()
+    ready = takes_events(checks)
+    answer = {"ready": ready, "degraded": checks["inbox"].pop("degraded", []), "checks": checks}
+    return jsonify(answer), 200 if ready else 503
 
 
 @blueprint.route("/metrics")
@@ -55,10 +66,14 @@ def metrics() -> Response:
     """Write the inbox's depth, what the workers have done, and how the counters are."""
     registry = CollectorRegistry()
     _show_reconcile(registry)
+    show_spool(registry, state().spool)
+    show_dead_letters(registry)
     try:
         depth = inbox.read_depth(state().redis)
         totals = inbox.read_totals(state().redis)
         doors = read_door_counts(state().redis)
+        room = inbox.read_room(state().redis, max_bytes=state().settings.inbox_max_bytes)
+        canary = read_arrival(state().redis)
     except RedisError:
         Gauge("millrace_inbox_up", "1 when the inbox can be reached", registry=registry).set(0)
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -68,6 +83,7 @@ def metrics() -> Response:
         "millrace_inbox_pending": ("Batches taken and not yet stored", float(depth.pending)),
         "millrace_inbox_bytes": ("Memory the inbox takes", float(depth.size_bytes)),
         "millrace_inbox_oldest_age_seconds": ("Age of the oldest batch", depth.oldest_age_s),
+        "millrace_inbox_fullness": ("At 1 the doors answer 503", room),
     }
     for name, (text, value) in figures.items():
         Gauge(name, text, registry=registry).set(value)
@@ -77,6 +93,8 @@ def metrics() -> Response:
     for outcome, count in totals.items():
         events.labels(outcome).set(count)
     _show_doors(registry, doors)
+    if state().settings.canary:
+        show_canary(registry, canary, now_s=state().clock())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -125,6 +143,15 @@ def _check_inbox() -> dict[str, Any]:
     try:
         depth = inbox.read_depth(state().redis)
         policy = inbox.read_policy(state().redis)
+        settings = state().settings
+        room = inbox.read_room(state().redis, max_bytes=settings.inbox_max_bytes)
+        degraded = find_degraded(
+            state().redis,
+            depth,
+            max_age_s=settings.inbox_max_age_s,
+            wants_canary=settings.canary,
+            now_s=state().clock(),
+        )
     except RedisError as error:
         return {"ok": False, "detail": f"cannot be reached ({type(error).__name__})"}
     if policy != "noeviction":
@@ -133,7 +160,15 @@ def _check_inbox() -> dict[str, Any]:
             "detail": f"maxmemory-policy is {policy}: accepted events could be dropped. "
             "Set it to noeviction",
         }
-    return {"ok": True, "batches": depth.batches, "oldest_age_s": round(depth.oldest_age_s, 3)}
+    found = {
+        "ok": room < 1,
+        "batches": depth.batches,
+        "pending": depth.pending,
+        "size_bytes": depth.size_bytes,
+        "oldest_age_s": round(depth.oldest_age_s, 3),
+        "degraded": degraded,
+    }
+    return found if room < 1 else {**found, "detail": "is full: the doors answer 503"}
 
 
 def _check_database() -> dict[str, Any]:

@@ -157,7 +157,7 @@ def verify_erasure(body: dict[str, Any], erasure_id: UUID) -> dict[str, Any]:
     erasure, salts, person = _find(erasure_id), installation_salts(), person_of(body)
     digests = salts.digests(person.user_id, person.anonymous_ids)
     with open_inbox() as client:
-        found = count_held(current_session(), client, person)
+        found = count_held(current_session(), client, person, spool=state().spool)
     checks = {
         "finished": erasure.status == DONE,
         "person_matches": set(digests) <= set(erasure.digests),
@@ -186,7 +186,7 @@ def export_person(body: dict[str, Any]) -> Response:
     secret_key = state().settings.secret_key
     salts = installation_salts() if secret_key else None
     client = connect_inbox()
-    lines = stream_held(db.engine, client, person, salts=salts)
+    lines = stream_held(db.engine, client, person, salts=salts, spool=state().spool)
 
     def closing() -> Iterator[bytes]:
         try:

@@ -35,7 +35,7 @@ _BODY_STATUS = {"too_many_events": 413, "empty": 422}
 
 #: How any ingestion request can end, for the API's document.
 ANSWERS: dict[str, dict[str, Any]] = {
-    "201": {"description": "Accepted: durable in the inbox, stored within seconds"},
+    "201": {"description": "Accepted: durable in the inbox or the spool, stored within seconds"},
     "204": {"description": "Collection is off, or declined by the browser; nothing was kept"},
     "400": {"description": "The body is not JSON, or not an event"},
     "401": {"description": "The write key or the Bearer token is not valid"},
@@ -44,7 +44,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "415": {"description": "Neither JSON nor gzip of it"},
     "422": {"description": "No event could be accepted; `results` says why"},
     "429": {"description": "The write key has sent its share of the minute; see Retry-After"},
-    "503": {"description": "The inbox is full or away; send again after Retry-After"},
+    "503": {"description": "The inbox is full, or away with no spool; see Retry-After"},
 }
 
 _ACCEPTED = {"application/json": {"schema": {"anyOf": [EventAccepted, LogBatchAnswer]}}}

@@ -16,6 +16,7 @@ from app.recommend.ranking import AGAIN, PERSONS, Ranking, likeness
 from app.recommend.shelves import Shelves
 from app.recommend.trending import Trending
 from app.recommend.wish import Wish
+from app.schemas.figures import DIGITS, money_text
 from ml.serving import Recommendation
 from models.histories import HISTORY_DAYS, Line, read_histories, read_people
 from models.person import Person
@@ -38,7 +39,7 @@ class Maker:
     bought_days: int = 0
 
     def make(self, wishes: Sequence[Wish]) -> list[dict[str, Any]]:
-        """Make a list for each wish."""
+        """Make a list for each wish, as plain values of JSON."""
         histories = self._read_histories(wishes)
         asked = [self._ask(wish, histories.get(number, ())) for number, wish in enumerate(wishes)]
         shelves = Shelves(self.connection, self.trending, today=self.now.date())
@@ -151,8 +152,8 @@ def _describe(item: Recommendation, shelves: Shelves) -> dict[str, Any]:
         "product_id": item.product_id,
         "name": card.name if card else None,
         "category": card.category if card else None,
-        "price": card.price if card else None,
-        "score": item.score,
+        "price": money_text(card.price) if card and card.price is not None else None,
+        "score": round(item.score, DIGITS),
         "reason": reason,
         "rung": item.rung,
     }

@@ -33,6 +33,8 @@ PRODUCTS_CSV = {
 PRODUCT = {"name": "Desk lamp", "category": "lighting", "price": "19.95", "stock": 12}
 LINK = {"anonymous_id": "a-77", "user_id": "ann"}
 PERSON = {"user_id": "ann"}
+LETTERS = {"reason": "refused"}
+LETTER_PATCH = {"event": {"quantity": 1}}
 KEYS: dict[str, Any] = {
     "write key": {
         "value": {

@@ -15,27 +15,36 @@ class Exact(fields.String):
     """A decimal as text without needless zeros: numbers of JSON lose digits in many readers."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        if value is None:
-            return None
-        text = f"{Decimal(value):f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
+        return None if value is None else exact_text(value)
 
 
 class Money(Exact):
     """An amount of money: exact, with two digits behind the point, or more where it has more."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        text = super()._serialize(value, attr, obj, **kwargs)
-        if text is None:
-            return None
-        whole, _, part = text.partition(".")
-        return f"{whole}.{part:0<2}"
+        return None if value is None else money_text(value)
+
+
+def exact_text(value: Any) -> str:
+    """Write a decimal as `Exact` does."""
+    text = f"{Decimal(value):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def money_text(value: Any) -> str:
+    """Write an amount as `Money` does."""
+    whole, _, part = exact_text(value).partition(".")
+    return f"{whole}.{part:0<2}"
+
+
+#: Digits behind the point that say something.
+DIGITS = 6
 
 
 class Rounded(fields.Float):
     """A number with `digits` behind the point."""
 
-    digits = 6
+    digits = DIGITS
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> float | None:
         return None if value is None else round(float(value), self.digits)

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from cli.doctor import machine, services
+from cli.doctor import machine, services, spool
 from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from cli.servers import ServerError, connect
 from cli.servers.directory import holder
@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     machine.check_clock,
     services.check_database,
     services.check_broker,
+    spool.check_spool,
     services.check_workers,
 )
 

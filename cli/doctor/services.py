@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 import inbox
 from app.artefact_check import find_fault
+from canary import TOO_OLD_S, read_arrival
 from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from models.database import make_engine, transaction
+from models.dead_letter_list import LetterFilter, count_by_reason, count_up_to
 from models.hourly_aggregates import read_days_of_other_zones
 from models.job_runs import JobRun, read_last_done
 from models.migrate import newest_revision, read_revision
-from models.model_artefacts import read_champion
+from models.model_artefacts import find_missing, read_champion
 from models.suppressions import Salts, has_suppressions, uses_another_key
 from models.training_runs import FAILED, read_last_run
 
@@ -40,6 +43,7 @@ def check_database(patient: Patient) -> Iterator[Finding]:
         yield _look_at_drift(engine)
         yield _look_at_beat(engine, running=patient.running is not None)
         yield _look_at_counters(engine)
+        yield _look_at_letters(engine, limit=patient.settings.dead_letters_alarm)
         yield _look_at_model(engine)
         yield _look_at_zone(engine, zone=patient.settings.report_timezone)
         yield _look_at_secret(engine, secret_key=patient.settings.secret_key)
@@ -143,18 +147,31 @@ def _look_at_counters(engine: Engine) -> Finding:
     return Finding("counters", OK, found)
 
 
+def _look_at_letters(engine: Engine, *, limit: int) -> Finding:
+    with transaction(engine) as session:
+        waiting = count_up_to(session, limit)
+        if waiting <= limit:
+            return Finding("dead_letters", OK, f"{waiting:,} wait; {limit:,} may")
+        worst = count_by_reason(session, LetterFilter(), recent_since=datetime.now(UTC) - RECENT)
+    total, recent = sum(row.letters for row in worst), sum(row.recent for row in worst)
+    reasons = ", ".join(f"{row.letters:,} {row.reason}" for row in worst[:3])
+    return Finding(
+        "dead_letters",
+        WARNING,
+        f"{total:,} wait, {recent:,} of the last week: {reasons}",
+        "Run ./millrace dead-letters list --counts; docs/operations.md says what to do for each",
+    )
+
+
 def _look_at_model(engine: Engine) -> Finding:
     with transaction(engine) as session:
-        champion = read_champion(session)
+        champion, missing = read_champion(session), find_missing(session)
         fault = find_fault(champion) if champion else None
         last = read_last_run(session)
+    if missing is not None:
+        return _unservable(missing, "it is gone")
     if champion and fault:
-        return Finding(
-            "model",
-            ERROR,
-            f"version {champion.version} is promoted and cannot be served: {fault}",
-            "Run ./millrace retrain, or ./millrace models rollback",
-        )
+        return _unservable(champion.version, fault)
     found = f"version {champion.version} is served" if champion else "no model is served yet"
     if last is not None and last.status == FAILED:
         return Finding(
@@ -164,6 +181,15 @@ def _look_at_model(engine: Engine) -> Finding:
             "Look into log/trainer.log and run ./millrace retrain",
         )
     return Finding("model", OK, found)
+
+
+def _unservable(version: int, fault: str) -> Finding:
+    return Finding(
+        "model",
+        ERROR,
+        f"version {version} is promoted and cannot be served: {fault}",
+        "Run ./millrace retrain, or ./millrace models rollback",
+    )
 
 
 def _look_at_zone(engine: Engine, *, zone: str) -> Finding:
@@ -228,12 +254,30 @@ def check_broker(patient: Patient) -> Iterator[Finding]:
             f"oldest {depth.oldest_age_s:.0f} s",
             "Is the worker running? Look into log/worker.log" if late else "",
         )
+        if patient.settings.canary:
+            yield _look_at_canary(client, running=patient.running is not None)
     except (RedisError, OSError, ValueError) as error:
         yield Finding(
             "broker", ERROR, f"cannot be reached: {error}", "Check REDIS_URL and the server"
         )
     finally:
         client.close()
+
+
+def _look_at_canary(client: redis.Redis, *, running: bool) -> Finding:
+    canary, now_s = read_arrival(client), datetime.now(UTC).timestamp()
+    if canary is None:
+        return Finding("canary", OK, "none has arrived yet; one is sent every minute")
+    age_s = canary.age_s(now_s)
+    found = f"the last one was sent {age_s:.0f} s ago and took {canary.took_s:.1f} s"
+    if running and age_s > TOO_OLD_S:
+        return Finding(
+            "canary",
+            ERROR,
+            found,
+            "What is accepted is not stored: look into log/beat.log and log/worker.log",
+        )
+    return Finding("canary", OK, found)
 
 
 def check_workers(patient: Patient) -> Finding:

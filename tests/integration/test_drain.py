@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 import inbox
+from event_lines import as_json
 from models.database import make_engine, transaction
 from models.dead_letters import DeadLetter
 from models.dirty_days import read_dirty_days
@@ -56,9 +57,23 @@ def view(number: int, **fields: Any) -> View:
     }
 
 
+_NEST = b"[" * 4000 + b"]" * 4000
+#: Bodies that a reader gives up on, and not as one that is no JSON.
+DEEP = [
+    pytest.param(b'{"events":' + _NEST[:4000], id="deep and broken off"),
+    pytest.param(b'{"events":' + _NEST + b"}", id="deep events"),
+    pytest.param(b'{"events":[{"a":' + _NEST + b"}]}", id="deep in an event"),
+    pytest.param(b'{"a":' + _NEST + b',"events":[]}', id="deep beside the events"),
+    pytest.param(b'{"lines":' + _NEST + b"}", id="deep head"),
+    pytest.param(b'{"lines":1,"a":' + _NEST + b',"received_at":"x"}\n[1]\n', id="deep in a head"),
+    pytest.param(b'{"lines":1,"received_at":"x"}\n["a",' + _NEST + b"]\n", id="deep line"),
+]
+
+
 def put(client: redis.Redis, *bodies: bytes) -> None:
     for body in bodies:
-        inbox.put(client, body, events=body.count(b'"event_id"'), days=sorted(days_in([body])))
+        count = as_json(body).count(b'"event_id"')
+        inbox.put(client, body, events=count, days=sorted(days_in([body])))
 
 
 def put_raw(client: redis.Redis, body: bytes) -> None:
@@ -157,7 +172,8 @@ def test_what_the_database_refuses_becomes_a_dead_letter_alone(
 
 
 @pytest.mark.parametrize(
-    "body", [b"{broken", b"\xff\xfe", b'{"events":[{}]', b"[]", b"5", b'"\x00"', b'{"events":5}']
+    "body",
+    [b"{broken", b"\xff\xfe", b'{"events":[{}]', b"[]", b"5", b'"\x00"', b'{"events":5}', *DEEP],
 )
 def test_a_batch_that_cannot_be_read_becomes_a_dead_letter(
     drainer: Drainer, redis_client: redis.Redis, session: Session, body: bytes

@@ -16,6 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine, delete, select
 
 import inbox
+from event_lines import as_json
 from ml.layout import SCHEMA, SPARSE
 from models.database import transaction
 from models.dead_letters import DeadLetter
@@ -75,7 +76,7 @@ def refusable(number: int, user_id: str, *, value: Any = "much") -> dict[str, An
 
 
 def put(client: redis.Redis, body: bytes) -> None:
-    inbox.put(client, body, events=body.count(b'"event_id"'), days=sorted(days_in([body])))
+    inbox.put(client, body, events=as_json(body).count(b'"event_id"'), days=sorted(days_in([body])))
 
 
 def erase_person(
@@ -402,7 +403,7 @@ def test_what_is_held_about_a_person_is_given_line_by_line(
     store_events(engine, login("u1", "a1", message_id="l"), view(1, anonymous_id="a1"))
     store_events(engine, view(2, user_id="u2", anonymous_id="a1"))
     store_bodies(engine, [crafted(refusable(1, "u1"))], {TODAY}, known_days=set(), zone="UTC")
-    put(redis_client, body_of(view(4, user_id="u1")).replace(b",", b",\n"))
+    put(redis_client, as_json(body_of(view(4, user_id="u1"))).replace(b",", b",\n"))
     with transaction(engine) as session:
         suppress(session, salts, salts.digests("u1", []), reason=OPT_OUT)
         person = Person("u1").with_linked(session)
@@ -422,7 +423,8 @@ def test_a_model_has_no_place_for_people() -> None:
 
     of_products = {"id_bytes", "products", "starts", "attribute_values", "factors"}
     assert {name for name in dimensions if not name.endswith("_entries")} == of_products
-    assert {name.removesuffix("_entries") for name in dimensions - of_products} == {*SPARSE}
+    of_tables = {*SPARSE, "features"}
+    assert {name.removesuffix("_entries") for name in dimensions - of_products} == of_tables
 
 
 def test_the_check_finds_what_an_erasure_would_have_left(

@@ -265,7 +265,7 @@ REPORTS = {
     "top/?property=device_type": lambda found: found["total"],
     "top-services/": lambda found: found["total"],
     "popular-products/": lambda found: sum(product["sales"] for product in found["products"]),
-    "recommendations/": lambda found: found["total"]["shown"],
+    "recommendations/": lambda found: found["total"]["unlisted"]["shown"],
     "sessions/": lambda found: found["total"]["events"],
 }
 

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from app.breaker import Breaker
 from app.errors import Problem
 from app.key_limits import KeyLimits
 from inbox import connect
@@ -167,9 +168,8 @@ def test_two_processes_count_a_keys_events_together(redis_client: redis.Redis) -
 def test_without_redis_a_process_counts_a_keys_events_for_itself(
     silent_redis: str, redis_url: str
 ) -> None:
-    now = 0.0
     url = silent_redis if redis_url == "silent" else redis_url
-    limits = KeyLimits(connect(url, timeout_s=0.05), clock=lambda: now)
+    limits = KeyLimits(connect(url, timeout_s=0.05))
 
     for _ in range(5):
         limits.spend("k", 1, limit=5)
@@ -178,17 +178,17 @@ def test_without_redis_a_process_counts_a_keys_events_for_itself(
         limits.spend("k", 1, limit=5)
 
 
-def test_redis_is_asked_again_after_a_while(settings: Settings, silent_redis: str) -> None:
-    now = 0.0
+def test_redis_is_asked_again_when_the_inbox_is_back(settings: Settings, silent_redis: str) -> None:
+    breaker = Breaker()
     client = connect(silent_redis, timeout_s=0.05)
-    limits = KeyLimits(client, away_s=5.0, clock=lambda: now)
+    limits = KeyLimits(client, breaker)
     limits.spend("k", 5, limit=5)
     client.connection_pool.connection_kwargs["path"] = urlsplit(settings.redis_url).path
     client.connection_pool.reset()
 
     with pytest.raises(Problem):
         limits.spend("k", 1, limit=5)
-    now = 5.0
+    breaker.close()
 
     limits.spend("k", 5, limit=5)
 

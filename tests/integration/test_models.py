@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.artefact_check import find_fault
@@ -401,6 +401,23 @@ def test_the_check_tells_a_served_model_whose_bytes_have_changed(
     with transaction(engine) as session:
         session.execute(update(ModelArtefact).values(content=b"other"))
     assert not model_is_sound()
+
+
+def test_a_served_model_that_is_gone_is_told_and_the_one_before_serves(
+    client: FlaskClient, engine: Engine, redis_client: Any, trained: ModelArtefact
+) -> None:
+    (gone,) = keep(engine, like=trained)
+    promote(engine, gone)
+    with transaction(engine) as session:
+        session.execute(delete(ModelArtefact).where(ModelArtefact.version == gone))
+
+    info = body(client.get("/api/model/info"))
+    found = check_invariants(engine, redis_client, zone="UTC")
+
+    assert (info["version"], info["refused"]["version"]) == (trained.version, gone)
+    assert [item.figure for item in found if item.id == "I10"] == [
+        f"version {gone} is promoted, and it is gone"
+    ]
 
 
 def test_find_fault_survives_whatever_a_manifest_says(trained: ModelArtefact) -> None:

@@ -27,6 +27,7 @@ from app.suppressed import SuppressedPeople
 from cli.doctor.finding import ERROR, OK, Patient
 from cli.doctor.services import check_database
 from cli.privacy import erase_user, export_person, opt_in, opt_out
+from event_lines import as_json
 from models.database import transaction
 from models.dirty_days import read_dirty_days
 from models.erasures import request_erasure
@@ -58,7 +59,7 @@ def stored(engine: Engine, column: Any) -> list[Any]:
 
 
 def entries(client: redis.Redis) -> list[Any]:
-    return [orjson.loads(batch.body) for batch in inbox.scan(client)]
+    return [orjson.loads(as_json(batch.body)) for batch in inbox.scan(client)]
 
 
 def finish(

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from app.recommend.lists import UNNAMED
+from app.schemas.recommendations import RecommendationList, WishResults
 from ml.reasons import POPULAR
 from models.api_keys import ADMIN, create_key
 from models.database import transaction
@@ -245,6 +246,18 @@ def test_a_history_holds_the_newest_events_of_old_days_and_of_ids_without_a_time
     lately = read_histories(session.connection(), {0: Person("u")}, now=NOW, days=30)[0]
 
     assert [line.product_id for line in lately] == ["x", "old 5", "old 20"]
+
+
+def test_answers_are_what_their_schemas_document(shop: None, client: FlaskClient) -> None:
+    wishes = [{"user_id": "fan"}, {"product_id": "p10"}, {"category": ["a", 7, None]}, {"n": 0}]
+
+    lists = [client.get(f"{URL}/{path}") for path in ("user/fan", "product/p10", "popular")]
+    batch = body(client.post(f"{URL}/batch", json={"requests": wishes}))
+
+    for made in lists:
+        assert RecommendationList().dump(body(made)) == body(made)
+    assert [item["status"] for item in batch["results"]] == ["ok", "ok", "rejected", "rejected"]
+    assert WishResults().dump(batch) == batch
 
 
 def test_a_history_reaches_as_far_back_as_what_the_model_learned_from(

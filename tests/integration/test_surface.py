@@ -134,6 +134,7 @@ def test_every_body_has_examples_and_they_are_taken(
     for path, method, security, content in bodies_of(document):
         headers = admin if "admin_token" in security[0] else {}
         place = path.replace("{product_id}", "lamp").replace("{erasure_id}", NOWHERE)
+        place = place.replace("{letter_id}", NOWHERE)
         for kind, about in content.items():
             shown = examples_of(about)
             assert shown or "such as" in about["schema"]["description"], (method, path, kind)

@@ -99,7 +99,7 @@ def test_the_drain_task_takes_the_bell_down_and_stores(
 
 
 @pytest.mark.usefixtures("worker")
-def test_batches_stay_when_the_connection_is_lost_while_a_bad_event_is_looked_for(
+def test_batches_whose_connection_is_lost_while_a_bad_event_is_looked_for_come_again(
     engine: Engine, redis_client: redis.Redis, session: Session
 ) -> None:
     bad = crafted({"product_id": "p"}, {"product_id": "p", "value": "much"})
@@ -115,10 +115,10 @@ def test_batches_stay_when_the_connection_is_lost_while_a_bad_event_is_looked_fo
 
     event.listen(here, "rollback_savepoint", lose)
 
-    lost, again = registry.drain(), registry.drain()
+    # The drain looks twice: at the second look they are there again.
+    result = registry.drain()
 
-    assert lost == {}
-    assert (again["stored"], again["dead"]) == (1, 1)
+    assert (result["stored"], result["dead"]) == (1, 1)
     assert session.scalars(select(Event)).one().product_id == "p"
 
 

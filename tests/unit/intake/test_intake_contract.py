@@ -109,3 +109,43 @@ def test_the_usual_events_take_the_fast_way(text: str) -> None:
 )
 def test_the_fast_way_leaves_the_rest_to_the_contract(text: str) -> None:
     assert read_fast(text.encode()) is None
+
+
+@pytest.mark.parametrize("item", ["{}", "1", '{"product_id":"p","quantity":"x"}'])
+def test_of_many_bad_items_the_first_ones_are_told(item: str) -> None:
+    many = '{"event_type":"purchase","items":[' + ",".join([item] * 200) + "]}"
+
+    (result,) = read_texts(many).results
+
+    assert list(result["errors"]["items"]) == ["0", "1", "2", "3", "4", "_schema"]
+    assert result["errors"]["items"]["_schema"] == ["Items from 5 on were not looked at."]
+
+
+def test_a_bad_item_behind_many_good_ones_is_told_by_its_place() -> None:
+    items = [{"product_id": number} for number in range(199)] + [{}]
+    text = orjson.dumps({"event_type": "purchase", "items": items}).decode()
+
+    (result,) = read_texts(text).results
+
+    assert result["errors"] == {
+        "items": {"199": {"product_id": ["Missing data for required field."]}}
+    }
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        r'{"product_id":"p\u0000"}',
+        r'{"product_id":"p","note":"\u0000"}',
+        r'{"product_id":"p","\u0000":1}',
+        '{"product_id":"p","a":' + "[" * 40 + "]" * 40 + "}",
+    ],
+)
+def test_an_item_is_judged_alike_in_an_event_that_the_contract_reads(item: str) -> None:
+    fast = '{"event_type":"purchase","items":[{"product_id":"q"},' + item + "]}"
+    slow = '{"event":"purchase","items":[{"product_id":"q"},' + item + "]}"
+
+    results = read_texts(fast, slow).results
+
+    assert results[0]["errors"] == results[1]["errors"]
+    assert list(results[0]["errors"]["items"]) == ["1"]

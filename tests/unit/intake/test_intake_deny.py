@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from event_lines import as_json
 from intake.deny import DenyList
 from intake.request import encode_batch, read_request, read_values
 from intake.rows import Row, Sender
@@ -24,7 +25,7 @@ def kept(text: str) -> dict[str, Any]:
     """Read an event as the door does and give its row as it is stored."""
     reading = read_request(text.encode(), sender=SENDER, rules=RULES)
     assert reading.rejected == []
-    (event,) = orjson.loads(encode_batch(reading.rows, sender=SENDER))["events"]
+    (event,) = orjson.loads(as_json(encode_batch(reading.rows, sender=SENDER)))["events"]
     return dict(event)
 
 

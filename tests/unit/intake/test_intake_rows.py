@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from event_ids import id_ms
+from event_lines import as_json
 from intake.request import encode_batch
 from intake.rows import Row
 from tests.builders import DAY_MS, NOW_MS, RULES, SENDER, read, uuid7_at
@@ -167,7 +168,7 @@ def test_a_batch_says_what_its_events_share_once() -> None:
     sender = replace(SENDER, key_id="k1", ip_address="10.0.0.0", user_agent="curl")
     reading = read({"event_type": "a"}, {"event_type": "b"}, sender=sender, rules=RULES)
 
-    body = orjson.loads(encode_batch(reading.rows, sender=sender))
+    body = orjson.loads(as_json(encode_batch(reading.rows, sender=sender)))
 
     assert body["received_at"] == "2026-03-15T12:00:00.000Z"
     assert (body["key_id"], body["ip_address"], body["user_agent"]) == ("k1", "10.0.0.0", "curl")

@@ -17,7 +17,10 @@ from ml.judge import fit_contestants, judge_list
 from ml.parts import NEW, SESSION, SIMILAR
 from ml.questions import choose_questions
 from ml.recipe import Choices, ListWeights, Recipe
+from ml.similar import make_similar, rank_similar
 from ml.sources import ProductWords
+from ml.splits.similar import products_given
+from ml.splits.split import met_matrix
 from ml.train import judge_lists
 from ml.weights import Learned
 
@@ -179,3 +182,18 @@ def test_the_best_signal_is_a_baseline_even_where_no_list_needs_its_source(asked
 
     for judgement in judged.values():
         assert judgement.baselines["best single (ease_months)"]["ndcg_at_10"] > 0.1
+
+
+def test_only_the_products_asked_about_are_ranked_and_as_they_are_served(asked):
+    questions, words, content = asked
+    test = questions[SIMILAR].test
+    few = replace(test, people=test.people[:7])
+    contestant, _ = fit_contestants(recipe_of(GOOD), None, test.train, words, cut=test.cut)
+    sources, met = contestant.sources, met_matrix(test.train)
+    table = make_similar(sources, GOOD, met, test.train.product_ids)
+
+    scores = contestant.scorer(replace(questions[SIMILAR], test=few), content)(few.people)
+
+    served = (table.index, content.index_)
+    given = products_given(test, few.people)
+    np.testing.assert_array_equal(scores, rank_similar(given, served, sources.popularity))
