@@ -1,15 +1,14 @@
 """Let a request arrive before it is worked on, so that slow clients keep nobody waiting.
 
 The server gives every request a thread at once, and the thread waits for the body. Few threads
-would all wait for slow clients; many that work at once only get in each other's way. So many may
-wait, and few work.
+would all wait for slow clients. So many wait, and few of those whose request is there work: see
+`places`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from io import BytesIO
-from queue import SimpleQueue
 from threading import Condition
 from time import monotonic
 from typing import Any
@@ -23,28 +22,16 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 SMALL_BYTES = 65_536
 BODY_ROOM = 134_217_728
 ROOM_WITHIN_S = 10.0
-#: More requests at work only get in each other's way: one at a time runs Python.
-PLACES = 4
 
 
 class Arrival:
-    """Read each request's body in its thread, then wait for one of `places` to work on it."""
+    """Read each request's body in its thread, then hand the request on."""
 
-    def __init__(
-        self,
-        behind: WsgiApp,
-        *,
-        max_bytes: int,
-        slow_clients: SlowClients,
-        places: int = PLACES,
-    ) -> None:
+    def __init__(self, behind: WsgiApp, *, max_bytes: int, slow_clients: SlowClients) -> None:
         self._behind = behind
         self._max_bytes = max_bytes
         self._slow_clients = slow_clients
         self._room = _Room(max(BODY_ROOM, max_bytes))
-        self._places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(places):
-            self._places.put(None)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -59,13 +46,12 @@ class Arrival:
                         self._room.take(size, within_s=ROOM_WITHIN_S)
                         reserved = size
                         body += _read(stream, size - SMALL_BYTES)
+                if len(body) < size and environ.get("CONTENT_LENGTH"):
+                    # Some servers give what came, as if it were all.
+                    raise _cut_off()
                 environ["wsgi.input"] = BytesIO(body)
             with self._slow_clients.working(environ.get("REMOTE_ADDR", "")):
-                self._places.get()
-                try:
-                    return self._behind(environ, start_response)
-                finally:
-                    self._places.put(None)
+                return self._behind(environ, start_response)
         except Problem as problem:
             return problem_response(problem)(environ, start_response)
         finally:
@@ -116,4 +102,8 @@ def _read(stream: Any, size: int) -> bytes:
         return bytes(stream.read(size))
     except Exception:
         # Each server has errors of its own for a client that left, or whose chunks are none.
-        raise Problem(400, "bad_body", "the body was cut off, or cannot be read") from None
+        raise _cut_off() from None
+
+
+def _cut_off() -> Problem:
+    return Problem(400, "bad_body", "the body was cut off, or cannot be read")

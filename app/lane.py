@@ -26,6 +26,7 @@ from app.doors import (
 )
 from app.doors.routes import Doors, Routes
 from app.errors import Problem, error_response
+from app.places import Places
 from app.state import State
 from fail_points import fail_point
 
@@ -43,19 +44,23 @@ ROUTES = Routes.of(
 )
 #: Answers only below DOOR_PREFIX.
 SHORT_ROUTES = Routes.of(native.SHORT_ROUTES)
+#: Asks nobody, so it waits for nobody: who gets no answer here restarts the process.
+_LIVENESS = "/healthz"
 _SLASHES = re.compile("/{2,}")
 
 
 class IngestionLane:
     """Answer requests to the doors and browsers that ask before; hand all else to the app behind.
 
-    Each path answers as it is and below `prefix`, whose name is on no block list.
+    Each path answers as it is and below `prefix`, whose name is on no block list. The doors have
+    places of their own: a database that does not answer holds those of all else.
     """
 
     def __init__(self, behind: WsgiApp, state: State, *, prefix: str) -> None:
         self._behind = behind
         self._state = state
         self._prefix = prefix
+        self.doors, self.others = Places(), Places()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
@@ -65,8 +70,17 @@ class IngestionLane:
             path = _SLASHES.sub("/", path)
         doors = self._find(path)
         if doors is None:
-            return self._behind(environ, start_response)
+            if path == _LIVENESS:
+                return self._behind(environ, start_response)
+            with self.others.taken():
+                return self._behind(environ, start_response)
         environ["PATH_INFO"] = path
+        with self.doors.taken():
+            return self._answer_door(environ, start_response, doors)
+
+    def _answer_door(
+        self, environ: dict[str, Any], start_response: Any, doors: Doors
+    ) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS" and method not in doors:
             return answer_preflight(environ, doors)(environ, start_response)

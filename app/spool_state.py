@@ -13,13 +13,13 @@ def show_spool(registry: CollectorRegistry, spool: Spool | None) -> None:
     """Write how much waits in the spool."""
     if spool is None:
         return
-    up = Gauge("millrace_spool_up", "1 when the spool can be read", registry=registry)
+    up = Gauge("millrace_spool_up", "1 when the spool can be used", registry=registry)
     try:
         depth = spool.read_depth()
     except SpoolError:
         up.set(0)
         return
-    up.set(1)
+    up.set(check_spool(spool)["spool"]["ok"])
     figures = {
         "batches": ("Batches that wait in the spool", depth.batches),
         "bytes": ("Bytes that they take on the disk", depth.size_bytes),
@@ -35,8 +35,9 @@ def check_spool(spool: Spool | None) -> dict[str, dict[str, Any]]:
         return {}
     try:
         depth = spool.read_depth()
+        spool.check_disk()
     except SpoolError as error:
-        return {"spool": {"ok": False, "detail": f"cannot be read ({error})"}}
+        return {"spool": {"ok": False, "detail": f"cannot be used ({error})"}}
     if depth.size_bytes >= spool.max_bytes:
         return {"spool": {"ok": False, "detail": f"is full: {depth.batches:,} batches"}}
     age_s = round(depth.oldest_age_s, 3)

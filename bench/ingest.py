@@ -213,18 +213,17 @@ def _wait_until_stored(client: redis.Redis) -> float:
 @contextlib.contextmanager
 def start_load() -> Iterator[subprocess.Popen[str]]:
     """Run the load generator as a process of its own."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "bench.load"],
         cwd=ROOT,
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _write_line(load: subprocess.Popen[str], line: str) -> None:

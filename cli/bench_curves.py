@@ -57,7 +57,7 @@ def sizes_option(name: str, default: str, least: int, most: int, help: str) -> D
     "Events that are stored before; the other curves take the fewest.",
 )
 @sizes_option("products", "10,10000,100000", 1, 100_000, "How many the events are about.")
-@sizes_option("workers", "1,2,4", 1, 64, "Processes that store.")
+@sizes_option("workers", "1,2,4,8", 1, 64, "Processes that store.")
 @number_option("days", 30, click.IntRange(1, 360), "Days that the stored events lie in.")
 @number_option("rounds", 5, click.IntRange(1), "Rounds of each point, each time.")
 @number_option("times", 1, click.IntRange(1, 20), "How often all points are measured, in turns.")

@@ -44,12 +44,13 @@ def train(
     """Train once in a process of its own, keep nothing, and print what it took by stage."""
     if mapping and not data:
         raise click.BadParameter("--mapping says what the files of --data mean")
+    machine = describe_machine()
     try:
         figures = _train_on_files(data, mapping, seed) if data else _train_here(days, seed)
     except training.TrainingFailed as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        print(orjson.dumps(answer_of(figures)).decode())
+        print(orjson.dumps({**answer_of(figures), "machine": machine}).decode())
     else:
         print_figures(Console(), figures)
 
@@ -90,7 +91,6 @@ def answer_of(figures: training.Figures) -> dict[str, object]:
         "peak_memory_mb": figures.peak_memory_mb,
         "artefact_mb": figures.artefact_mb,
         "limits": [item.as_answer() for item in figures.limits()],
-        "machine": describe_machine(),
     }
 
 

@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 
 from inbox import Batch
-from spool.file import FAULTS, connect, read_used_bytes
+from spool.file import FAULTS, check_disk, connect, read_used_bytes
 from spool.writer import SpoolError, SpoolFullError, SpoolWriter
 
 __all__ = ["Spool", "SpoolDepth", "SpoolError", "SpoolFullError"]
@@ -114,6 +114,13 @@ class Spool:
                 return SpoolDepth()
             size_bytes = read_used_bytes(connection)
         return SpoolDepth(last - first + 1, size_bytes, max(0.0, time.time() - since))
+
+    def check_disk(self) -> None:
+        """Raise SpoolError when its folder cannot be written, or its disk is full."""
+        try:
+            check_disk(self.folder)
+        except OSError as error:
+            raise SpoolError(str(error)) from error
 
     @contextmanager
     def taking(self, *, wait: bool = False) -> Iterator[bool]:

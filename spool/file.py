@@ -13,6 +13,8 @@ _TABLE = (
     "CREATE TABLE batches (id INTEGER PRIMARY KEY AUTOINCREMENT, spooled_at REAL NOT NULL, "
     "events INTEGER NOT NULL, days TEXT NOT NULL, counts TEXT NOT NULL, body BLOB NOT NULL)"
 )
+#: With less room on its disk a spool may not take the next batch and its log.
+_LEAST_FREE_BYTES = 16 << 20
 #: How long a process waits for another one's commit.
 _BUSY_S = 2.0
 
@@ -67,6 +69,16 @@ def read_used_bytes(connection: sqlite3.Connection) -> int:
     names = ("page_count", "freelist_count", "page_size")
     pages, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     return int((pages - free) * size)
+
+
+def check_disk(folder: Path) -> None:
+    """Raise OSError when a folder, or where it is to be made, cannot be written or has no room."""
+    place = next(found for found in (folder, *folder.absolute().parents) if found.exists())
+    disk = os.statvfs(place)
+    if disk.f_flag & os.ST_RDONLY or not os.access(place, os.W_OK):
+        raise OSError(f"{place} cannot be written")
+    if disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES:
+        raise OSError("its disk is full")
 
 
 def _open(path: Path, *, mode: str) -> sqlite3.Connection:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from cli.doctor.finding import ERROR, OK, WARNING, Finding, Patient
 from cli.installation import open_spool
-from cli.servers.directory import nearest
 from cli.words import counted
 from spool import SpoolError
 
@@ -16,12 +13,14 @@ def check_spool(patient: Patient) -> Finding:
     spool = open_spool(patient.settings)
     if spool is None:
         return Finding("spool", OK, "off: without the inbox the door answers 503")
-    if not os.access(nearest(spool.folder), os.W_OK):
+    try:
+        spool.check_disk()
+    except SpoolError as error:
         return Finding(
             "spool",
             ERROR,
-            f"{spool.folder} cannot be written",
-            "Give it to the account of the web processes, or set INGEST_SPOOL",
+            f"{spool.folder} takes nothing: {error}",
+            "Free some space, give it to the account of the web processes, or set INGEST_SPOOL",
         )
     try:
         depth = spool.read_depth()

@@ -198,14 +198,16 @@ def test_no_room_for_the_write_ahead_log(
 ) -> None:
     seconds = plan.pick(smoke=2, usual=4, all_=20)
     log = system.data_dir / "postgres" / "pg_wal"
-    with _small_disk(system, size_mb=256) as disk, load(HOST, port, recorder, seed=seed):
+    # The more was written before, the more segments there are that are used again.
+    size_mb = 256 + sum(path.stat().st_size for path in log.rglob("*")) // MB
+    with _small_disk(system, size_mb=size_mb) as disk, load(HOST, port, recorder, seed=seed):
         _move_log(system, log, disk / "pg_wal")
         try:
             said = len(_log_of(system))
             ballast = _fill(disk)
             with contextlib.suppress(DBAPIError):
                 # What is left of the segments that exist goes by.
-                for _ in range(100):
+                for _ in range(size_mb):
                     look(system, "SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000))")
             wait_for(system, "end of the server", lambda: "PANIC" in _log_of(system)[said:])
             time.sleep(seconds)

@@ -85,6 +85,8 @@ def test_every_figure_of_every_model_is_told(bench):
         assert all(set(figures) == METRICS for figures in task["models"].values())
         assert all(0 <= figures["ndcg@10"] <= 1 for figures in task["models"].values())
         assert all(low <= mean <= high for mean, low, high in task["difference"].values())
+        (limit,) = task["limits"]
+        assert limit["ok"] == (limit["value"] >= limit["at_least"])
     window, given = answer["tasks"]
     assert (window["task"], given["task"]) == ("window", "given")
     assert window["test_from"] == "2024-02-01T00:00:00Z"

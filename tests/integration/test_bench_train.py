@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,6 @@ def test_a_training_on_files_tells_each_stage_and_each_limit(shop: Path) -> None
 def test_a_training_on_an_installation_keeps_nothing(
     engine: Engine, session: Session, settings: Settings
 ) -> None:
-    from datetime import UTC, datetime
-
     plan = Plan(events=3_000, days=10, products=30, people=40, seed=1, now=datetime.now(UTC))
     seed(engine, plan, advance=lambda events: None)
     told: list[str] = []

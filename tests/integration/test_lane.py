@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from app.lane import IngestionLane
+from app.places import PLACES
 from tests.integration.test_door import VIEW
 
 AppWith = Callable[..., FlaskClient]
@@ -76,3 +82,35 @@ def test_a_body_that_breaks_off_is_refused(client: FlaskClient, path: str) -> No
 
     assert answer.status_code == 400
     assert answer.get_json()["code"] == "bad_body"
+
+
+def answer_ok(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return []
+
+
+def test_questions_that_are_not_answered_keep_no_event_out(app: Flask) -> None:
+    lane = IngestionLane(answer_ok, app.extensions["millrace"], prefix="")
+    event = EnvironBuilder(path="/api/v1/analytics/events/", method="POST", json=VIEW)
+
+    with ExitStack() as waiting:
+        for _ in range(PLACES):
+            waiting.enter_context(lane.others.taken())
+        _, stored, _ = run_wsgi_app(lane, event.get_environ())
+        _, alive, _ = run_wsgi_app(lane, EnvironBuilder(path="/healthz").get_environ())
+
+    assert (stored, alive) == ("201 CREATED", "200 OK")
+
+
+def test_requests_that_fail_keep_no_place(app: Flask) -> None:
+    def fail(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        raise OSError("the client left")
+
+    lane = IngestionLane(fail, app.extensions["millrace"], prefix="")
+
+    for path in ("/api/products", "/v1/batch"):
+        environ = EnvironBuilder(path=path, method="POST", data=b"{").get_environ()
+        with suppress(OSError):
+            run_wsgi_app(lane, environ)
+
+    assert (lane.doors.free, lane.others.free) == (PLACES, PLACES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,20 @@ def test_the_doctor_looks_at_the_spool(
 
     assert found.status == status
     assert words in found.found
+
+
+def test_the_doctor_says_that_its_disk_is_full(
+    server_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = os.statvfs(tmp_path)
+    full = os.statvfs_result((*disk[:3], 0, 0, *disk[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda place: full)
+    settings = replace(server_settings, spool=str(tmp_path / "spool"))
+
+    found = check_spool(Patient(settings, tmp_path, running=None, reachable=True))
+
+    assert found.status == ERROR
+    assert "takes nothing: its disk is full" in found.found
 
 
 def test_a_spool_that_is_off_is_said_to_be(server_settings: Settings, tmp_path: Path) -> None:

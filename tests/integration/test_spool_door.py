@@ -446,6 +446,22 @@ def test_a_spool_that_cannot_be_used_is_503_and_no_hindrance_to_redis(
     assert app_spooling().post(URL, json=VIEW).status_code == 201
 
 
+def test_a_node_whose_disk_is_full_is_not_ready_while_redis_is_away(
+    app_spooling: AppWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, there = app_spooling(redis_url=AWAY), app_spooling()
+    disk = os.statvfs("/")
+    full = os.statvfs_result((*disk[:3], 0, 0, *disk[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda place: full)
+
+    answers = [away.get("/readyz"), there.get("/readyz")]
+    figures = away.get("/metrics").text
+
+    assert [answer.status_code for answer in answers] == [503, 200]
+    assert "its disk is full" in body(answers[0])["checks"]["spool"]["detail"]
+    assert "millrace_spool_up 0.0" in figures
+
+
 def test_without_a_spool_it_is_503(app_with: AppWith) -> None:
     client = app_with(redis_url=AWAY, spool="off")
 

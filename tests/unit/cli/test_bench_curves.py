@@ -58,8 +58,8 @@ def test_a_decline_is_held_against_the_fewest_stored_events() -> None:
 
     rate, cpu = check_decline(ends)
 
-    assert (rate.value, rate.is_kept) == (pytest.approx(0.2), True)
-    assert (cpu.value, cpu.is_kept) == (pytest.approx(0.3), False)
+    assert [rate.value, cpu.value] == pytest.approx([0.2, 0.3])
+    assert [rate.is_kept, cpu.is_kept] == [True, False]
     assert check_decline(ends[:1]) == []
 
 
