@@ -10,7 +10,11 @@ from celery import Celery
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+import celeryconfig
 from tests.faults.system import System
+
+#: Of the broker's keys.
+KEY_PREFIX = celeryconfig.broker_transport_options["global_keyprefix"]
 
 
 def ask(system: System, task: str, *, times: int = 1, **arguments: Any) -> None:
@@ -30,9 +34,12 @@ def look(system: System, question: str, **values: Any) -> list[Any]:
 
 
 def wait_for(
-    system: System, what: str, is_there: Callable[[], object], *, within_s: float = 60.0
+    system: System, what: str, is_there: Callable[[], object], *, within_s: float = 240.0
 ) -> None:
-    """Wait until something is there; what has ended meanwhile is started again."""
+    """Wait until something is there; what has ended meanwhile is started again.
+
+    Jobs stand in line behind drains of up to 20 s and behind each other.
+    """
     deadline = time.monotonic() + within_s
     while True:
         system.revive()
