@@ -262,10 +262,13 @@ class Heard:
         spoken_for, asked = np.unique(self._heard_as[chosen], return_inverse=True)
         column = np.full(len(self.scores), -1, np.int64)
         column[spoken_for] = np.arange(len(spoken_for))
-        voices = np.zeros((len(self.places), len(spoken_for)), np.float64)
+        size = (len(self.places), len(spoken_for))
+        voices = np.zeros(size, np.float64)
         for which, product, voice in self._notes:
-            heard = column[product] >= 0
-            np.add.at(voices, (which[heard], column[product[heard]]), voice[heard])
+            place = column[product]
+            heard = place >= 0
+            cell = which[heard] * size[1] + place[heard]
+            voices += np.bincount(cell, voice[heard], voices.size).reshape(size)
         for parts, factors in self._factor_notes:
             voices += (factors[spoken_for] @ parts).T
         loudest = self.places[voices.argmax(axis=0)]

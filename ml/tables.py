@@ -119,8 +119,7 @@ class Tables:
                 cell_of[entries] - here.start, spoken, here.stop - here.start
             ).astype(np.float32)
             # What is not ranked counts as 0, which is what the best one is at least.
-            best = np.zeros(len(tables), np.float32)
-            np.maximum.at(best, cell_table[here], scores * is_ranked[here])
+            best = _largest(scores * is_ranked[here], cell_starts - here.start, asked)
             shares = scale(scores, best[cell_table[here]])
             added[here] += weigh(shares, straight[cell_table[here]], root[cell_table[here]])
             whole = np.maximum(straight + root, 0.0)
@@ -128,6 +127,19 @@ class Tables:
             voice[entries] += spoken * loud[table[entries]]
         total = np.bincount(cell_product, added, size).astype(np.float32)
         return Said(total, which, product, voice)
+
+
+def _largest(scores: FloatArray, starts: Places, tables: slice) -> FloatArray:
+    """Return for each table the largest of its scores, 0 at least, and 0 for those not asked.
+
+    The scores of a table stand together, from its start on.
+    """
+    largest = np.zeros(len(starts) - 1, np.float32)
+    begin, end = starts[tables], starts[tables.start + 1 : tables.stop + 1]
+    # reduceat would take the next table's score for that of one that says nothing.
+    said = begin < end
+    largest[tables][said] = np.maximum.reduceat(scores, begin[said])
+    return np.maximum(largest, 0.0)
 
 
 def _stack(tables: Collection[SparseRows]) -> SparseRows:
