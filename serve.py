@@ -18,6 +18,7 @@ for _library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 from granian.cli import entrypoint  # noqa: E402
 
 import app.factory  # noqa: E402, F401
+import lean_logs  # noqa: E402, F401 - before whatever loads structlog
 
 #: What making the app loads besides: Flask-Limiter and Celery look for these by themselves.
 _LOADED_LATER = ("celery.fixups.django", "celery.worker.worker", "flask_sqlalchemy.cli", "valkey")

@@ -7,6 +7,7 @@ import os
 for _library in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_library, "1")
 
+import lean_logs  # noqa: E402, F401 - before whatever loads structlog
 from app.factory import create_app  # noqa: E402
 
 app = create_app()

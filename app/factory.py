@@ -41,6 +41,7 @@ from app.breaker import Breaker
 from app.champion import ChampionHolder
 from app.clock_skew import ClockSkew
 from app.database import db
+from app.database_figures import figures_reader, readiness_reader
 from app.doors import activity, native
 from app.errors import refuse_nul, register_errors
 from app.feeder import Feeder
@@ -48,6 +49,7 @@ from app.headers import AnswerHeaders
 from app.key_limits import KeyLimits
 from app.lane import IngestionLane
 from app.limits import limit_requests
+from app.look import Look
 from app.openapi import ProblemApi
 from app.salts import DailySalt
 from app.sink import Sink
@@ -172,6 +174,8 @@ def _make_state(settings: Settings, clock: Callable[[], float]) -> State:
         last_uses=LastUses(),
         champions=ChampionHolder(engine),
         reader=make_reader(settings.sqlalchemy_url, application="recommendations"),
+        readiness=Look(engine, readiness_reader(settings.dead_letters_alarm), name="readiness"),
+        figures=Look(engine, figures_reader(clock), name="figures"),
         suppressed=suppressed,
         daily_salt=DailySalt(client, breaker),
         rules=rules,

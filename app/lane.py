@@ -46,6 +46,10 @@ ROUTES = Routes.of(
 SHORT_ROUTES = Routes.of(native.SHORT_ROUTES)
 #: Asks nobody, so it waits for nobody: who gets no answer here restarts the process.
 _LIVENESS = "/healthz"
+#: Wait for servers for a moment only, and are asked above all when these answer nobody else.
+_PROBES = frozenset({"/readyz", "/metrics"})
+#: How long a question waits for those before it, and a probe.
+OTHERS_WITHIN_S, PROBES_WITHIN_S = 10.0, 5.0
 _SLASHES = re.compile("/{2,}")
 
 
@@ -53,17 +57,20 @@ class IngestionLane:
     """Answer requests to the doors and browsers that ask before; hand all else to the app behind.
 
     Each path answers as it is and below `prefix`, whose name is on no block list. The doors have
-    places of their own: a database that does not answer holds those of all else.
+    places of their own, and so have probes: a database that does not answer holds those of all
+    else. Who waits for these too long is told to come again.
     """
 
     def __init__(self, behind: WsgiApp, state: State, *, prefix: str) -> None:
         self._behind = behind
         self._state = state
         self._prefix = prefix
-        self.doors, self.others = Places(), Places()
+        self.doors = Places()
+        self.others = Places(within_s=OTHERS_WITHIN_S)
+        self.probes = Places(within_s=PROBES_WITHIN_S)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
+        """Answer one request (PEP 3333). Raises Problem when there is no place for it."""
         path = environ["PATH_INFO"]
         if "//" in path:
             # An SDK whose host was given with a slash at its end.
@@ -72,7 +79,7 @@ class IngestionLane:
         if doors is None:
             if path == _LIVENESS:
                 return self._behind(environ, start_response)
-            with self.others.taken():
+            with (self.probes if path in _PROBES else self.others).taken():
                 return self._behind(environ, start_response)
         environ["PATH_INFO"] = path
         with self.doors.taken():

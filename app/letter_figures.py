@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.clock import now
-from app.database import current_session
-from app.state import state
-from models.dead_letter_list import NONE, LetterFilter, count_by_reason, count_up_to
+from models.dead_letter_list import NONE
 
-_RECENT = timedelta(hours=1)
+RECENT = timedelta(hours=1)
 
 
-def show_dead_letters(registry: CollectorRegistry) -> None:
+def show_dead_letters(registry: CollectorRegistry, counted: Sequence[Any]) -> None:
     """Write the dead letters that wait by reason, and those of the last hour: their growth."""
-    try:
-        counted = count_by_reason(current_session(), LetterFilter(), recent_since=now() - _RECENT)
-    except SQLAlchemyError:
-        return
     labels = ["dialect", "reason"]
     waiting = Gauge(
         "millrace_dead_letters", "Dead letters that wait for somebody", labels, registry=registry
@@ -37,13 +30,8 @@ def show_dead_letters(registry: CollectorRegistry) -> None:
         recent.labels(row.dialect or NONE, row.reason).set(row.recent)
 
 
-def note_dead_letters() -> dict[str, Any]:
+def note_dead_letters(waiting: int, *, limit: int) -> dict[str, Any]:
     """Say how many wait, which is no reason to send no requests here."""
-    limit = state().settings.dead_letters_alarm
-    try:
-        waiting = count_up_to(current_session(), limit)
-    except SQLAlchemyError:
-        return {"ok": True}
     if waiting <= limit:
         return {"ok": True, "waiting": waiting}
     return {

@@ -15,8 +15,10 @@ from app.bell import Bell
 from app.breaker import Breaker
 from app.champion import ChampionHolder
 from app.clock_skew import ClockSkew
+from app.database_figures import Figures, Readiness
 from app.feeder import Feeder
 from app.key_limits import KeyLimits
+from app.look import Look
 from app.quarantine import QuarantineBudget
 from app.recommend.trending import Trending
 from app.salts import DailySalt
@@ -46,6 +48,9 @@ class State:
     champions: ChampionHolder
     #: Connections for the reads of recommendations.
     reader: Engine
+    #: What the database says to those who ask how it is.
+    readiness: Look[Readiness]
+    figures: Look[Figures]
     suppressed: SuppressedPeople
     daily_salt: DailySalt
     rules: Rules

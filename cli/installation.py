@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine
 
+from cli.outage import naming_servers
 from cli.servers import connect
 from logs import configure_logs
 from models.database import make_engine
@@ -24,13 +25,13 @@ def installation(*, migrated: bool = True) -> Iterator[tuple[Settings, Engine]]:
     """Yield settings with all addresses, and an engine.
 
     The servers are those of a running Millrace, or are started for as long as the command takes.
-    Raises ClickException when the schema is not the one that this code knows. Only warnings are
-    logged: the command itself says what it did.
+    Raises ClickException when the schema is not the one that this code knows, and ServerError when
+    a server is away. Only warnings are logged: the command itself says what it did.
     """
     context = click.get_current_context(silent=True)
     debug = context is not None and context.find_root().params.get("debug", False)
     configure_logs("debug" if debug else "warning")
-    with connect(read_settings()) as settings:
+    with naming_servers(), connect(read_settings()) as settings:
         engine = make_engine(settings.sqlalchemy_url, application="command")
         try:
             if migrated:

@@ -20,10 +20,9 @@ from pathlib import Path
 
 import psutil
 
+from cli.backoff import Backoff, how_ended
 from cli.servers.process import Tell, ends_within, is_alive, last_lines
 
-LONGEST_BACKOFF_S = 30.0
-HEALTHY_AFTER_S = 60.0
 BIGGEST_LOG_BYTES = 20_000_000
 MARK = "MILLRACE_DATA_DIR"
 
@@ -44,7 +43,7 @@ class _Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     began: float = 0.0
-    failures: int = 0
+    backoff: Backoff = field(default_factory=Backoff)
     due: float = 0.0
     ended_with: int | None = None
 
@@ -58,9 +57,8 @@ class Death:
     log: Path
 
     def __str__(self) -> str:
-        how = f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
         words = last_lines(self.log, count=15)
-        return f"{self.name} ended ({how}). Its last words in {self.log}:\n{words}"
+        return f"{self.name} ended ({how_ended(self.code)}). Its last words in {self.log}:\n{words}"
 
 
 @dataclass
@@ -176,15 +174,13 @@ class Supervisor:
     def _look_at(self, child: _Child) -> None:
         now = time.monotonic()
         if child.process and (code := child.process.poll()) is not None:
-            child.failures = 1 if now - child.began > HEALTHY_AFTER_S else child.failures + 1
-            wait_s = min(2.0 ** (child.failures - 1), LONGEST_BACKOFF_S)
+            wait_s = child.backoff.next_wait_s(ran_s=now - child.began)
             child.due, child.ended_with = now + wait_s, code
             self._bury(child)
             if self.restarts:
-                how = f"exit code {code}" if code >= 0 else f"signal {-code}"
                 self.tell(
-                    f"{child.program.name} ended ({how}); starting it again in {wait_s:.0f} s "
-                    f"(log: {child.log})"
+                    f"{child.program.name} ended ({how_ended(code)}); starting it again in "
+                    f"{wait_s:.0f} s (log: {child.log})"
                 )
         elif child.process is None and self.restarts and now >= child.due:
             self._spawn(child)

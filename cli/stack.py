@@ -107,7 +107,7 @@ def programs_for(settings: Settings, data_dir: Path) -> list[Program]:
         "1",
     ]
     schedule = str(data_dir / "run" / "beat-schedule")
-    beat = [*celery, "beat", "-s", schedule, "--pidfile=", "-l", settings.log_level]
+    beat = [sys.executable, "-m", "tasks.beat", schedule]
     flower = [*celery, "flower", "--address=127.0.0.1", f"--port={settings.flower_port}"]
     return [
         Program("web", web, stop_order=0, patience_s=3.0),
@@ -150,6 +150,7 @@ def stack(
         fast=fast,
         tell=tell,
     ) as servers:
+        servers.keep_running(tell)
         secrets = ensure_secrets(data_dir)
         filled = replace(
             servers.fill(settings),

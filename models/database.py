@@ -10,6 +10,15 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+#: A server that vanishes closes nothing: so long its network may be silent before a connection
+#: counts as lost (s; the last one in ms). On a Unix socket these mean nothing.
+SILENCE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
 
 def make_engine(url: str, *, application: str, keep_connections: bool = True) -> Engine:
     """Make an engine whose connections say what they are in pg_stat_activity.
@@ -33,6 +42,7 @@ def engine_options(application: str) -> dict[str, Any]:
             "application_name": f"millrace {application}",
             "connect_timeout": 5,
             "options": "-c timezone=UTC",
+            **SILENCE,
         },
     }
 

@@ -103,7 +103,7 @@ def copy_lines(session: Session, lines: Lines, *, zone: str) -> int:
         {
             **tally.as_parameters(),
             # A minute lies on one day in every zone.
-            "minutes": array_text({event.occurred_at[:16] for event in lines.events}),
+            "minutes": array_text({event.occurred_at[:16] + "Z" for event in lines.events}),
             "zone": zone,
             **(columns_text(links, _LINK, "link_") if links else {}),
         },

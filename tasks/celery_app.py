@@ -11,6 +11,7 @@ from celery import Celery
 from celery.signals import beat_init, before_task_publish, setup_logging, worker_init
 
 import fail_points
+import lean_logs  # noqa: F401 - before whatever loads structlog
 from logs import configure_logs
 from settings import read_settings
 

@@ -22,7 +22,13 @@ from models.job_runs import lock_job
 from tasks.bodies import days_of_bodies, split_bodies
 from tasks.canary import take_out_canaries
 from tasks.store import StoreResult, bury_body, is_away, store_bodies
-from tasks.suspects import Trial, set_aside
+from tasks.suspects import (
+    Trial,
+    forget_company,
+    note_company,
+    part_companies,
+    set_aside,
+)
 
 log = structlog.get_logger()
 
@@ -75,9 +81,7 @@ class Drainer:
                 total.add(self._try_to_store(group))
             if clock() >= until:
                 break
-        aside = take_out_canaries(
-            self.engine, self.client, list(suspects.values()), zone=self.zone
-        )
+        aside = take_out_canaries(self.engine, self.client, list(suspects.values()), zone=self.zone)
         if aside:
             self._try_suspects(aside, total, until, clock)
         return total
@@ -131,11 +135,20 @@ class Drainer:
         until: float,
         clock: Callable[[], float],
     ) -> None:
-        """Store them one by one, at least one of them, unless another process is at that."""
+        """Store them apart, at least one of them, unless another process is at that."""
         with transaction(self.engine) as guard:
             if not lock_job(guard, "suspects"):
                 return
-            for batch in suspects:
+            companies, alone = part_companies(self.client, suspects)
+            for company in companies:
+                result = self._try_company(company)
+                if result is None:
+                    alone += company
+                else:
+                    total.add(result)
+                if clock() >= until:
+                    return
+            for batch in alone:
                 trial = Trial(self.client, batch, self._store_body, self._bury_body)
                 result = trial.hold()
                 if result is not None:
@@ -144,6 +157,19 @@ class Drainer:
                     total.add(result)
                 if clock() >= until:
                     return
+
+    def _try_company(self, company: Sequence[Batch]) -> StoreResult | None:
+        """Store a company of suspects; None when the database gave it up."""
+        note_company(self.client, company)
+        try:
+            result = self.store(company)
+        except DBAPIError as error:
+            if is_away(error):
+                forget_company(self.client, company)
+                raise
+            return None
+        forget_company(self.client, company)
+        return result
 
     def _store_body(self, body: bytes) -> StoreResult:
         fail_point("drain.before_store")

@@ -1,14 +1,15 @@
-"""Batches that were taken again and again: stored last, alone, and none of them for ever.
+"""Batches that were taken again and again: stored last, apart, and none of them for ever.
 
 A batch comes again when its worker died with it or the database gave it up. Mostly another one of
-its transaction was to blame, so each is tried by itself; if that does not end well, its events
-are tried one by one. Redis keeps what was begun: an event that was begun MOST_TRIES times and
-never brought to an end becomes a dead letter.
+its transaction was to blame, or nobody: when workers are killed for a while, hundreds of good ones
+are suspects. So they are tried once in small companies; what does not end well there is tried by
+itself, then its events one by one. Redis keeps what was begun: an event that was begun MOST_TRIES
+times and never brought to an end becomes a dead letter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +27,12 @@ log = structlog.get_logger()
 
 #: So often a batch is taken together with others.
 MOST_DELIVERIES = 3
+#: So many of them are tried together, once.
+COMPANY = 50
 #: So often an event is tried by itself.
 MOST_TRIES = 3
 _KEPT_S = 86_400
-_WHOLE = "whole"
+_WHOLE, _COMPANY = "whole", "company"
 
 Store = Callable[[bytes], StoreResult]
 Bury = Callable[[bytes, str], StoreResult]
@@ -43,6 +46,33 @@ def set_aside(
     often = [batch for batch in batches if taken.get(batch.entry_id, 0) > MOST_DELIVERIES]
     suspects.update((batch.entry_id, batch) for batch in often)
     return [batch for batch in batches if batch.entry_id not in suspects]
+
+
+def part_companies(
+    client: redis.Redis, suspects: Sequence[Batch]
+) -> tuple[list[list[Batch]], list[Batch]]:
+    """Part suspects into companies that were not tried yet, and those to be tried by themselves."""
+    with client.pipeline(transaction=False) as pipe:
+        for batch in suspects:
+            pipe.hexists(_key_of(batch), _COMPANY)
+        tried = pipe.execute()
+    new = [batch for batch, was_tried in zip(suspects, tried, strict=True) if not was_tried]
+    alone = [batch for batch, was_tried in zip(suspects, tried, strict=True) if was_tried]
+    return [new[start : start + COMPANY] for start in range(0, len(new), COMPANY)], alone
+
+
+def note_company(client: redis.Redis, company: Sequence[Batch]) -> None:
+    """Note that a company is about to be tried: if that kills us, each comes alone."""
+    with client.pipeline(transaction=True) as pipe:
+        for batch in company:
+            pipe.hset(_key_of(batch), _COMPANY, 1)
+            pipe.expire(_key_of(batch), _KEPT_S)
+        pipe.execute()
+
+
+def forget_company(client: redis.Redis, company: Sequence[Batch]) -> None:
+    """Forget that a company was tried: it is stored, or nobody of it is to blame."""
+    client.delete(*(_key_of(batch) for batch in company))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +133,8 @@ class Trial:
 
     @property
     def _key(self) -> str:
-        return f"millrace:tries:{self.batch.entry_id}"
+        return _key_of(self.batch)
+
+
+def _key_of(batch: Batch) -> str:
+    return f"millrace:tries:{batch.entry_id}"

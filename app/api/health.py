@@ -7,20 +7,16 @@ from typing import Any
 from flask import Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
 import inbox
 from app.auth import public
 from app.blueprint import ApiBlueprint
-from app.database import current_session
-from app.letter_figures import note_dead_letters, show_dead_letters
+from app.database_figures import check_database, show_database
 from app.liveness import find_degraded, show_canary
 from app.spool_state import check_spool, show_spool, takes_events
 from app.state import state
 from canary import read_arrival
 from door_counts import ACCEPTED, RECEIVED, DoorCounts, read_door_counts
-from models.job_runs import read_last_done
-from models.migrate import newest_revision, read_revision
 
 blueprint = ApiBlueprint("health", __name__, description="Liveness, readiness, metrics")
 
@@ -47,10 +43,10 @@ def readyz() -> tuple[Response, int]:
 
     `degraded` says why what is accepted waits to be stored; requests may be sent here all the same.
     """
-    checks = {"inbox": _check_inbox(), "database": _check_database()}
+    alarm = state().settings.dead_letters_alarm
+    checks = {"inbox": _check_inbox()}
+    checks |= check_database(state().readiness, letters_alarm=alarm)
     checks |= check_spool(state().spool)
-    if checks["database"]["ok"]:
-        checks["dead_letters"] = note_dead_letters()
     ready = takes_events(checks)
     answer = {"ready": ready, "degraded": checks["inbox"].pop("degraded", []), "checks": checks}
     return jsonify(answer), 200 if ready else 503
@@ -63,11 +59,13 @@ def readyz() -> tuple[Response, int]:
 )
 @public
 def metrics() -> Response:
-    """Write the inbox's depth, what the workers have done, and how the counters are."""
+    """Write the inbox's depth, what the workers have done, and how the counters are.
+
+    What a server does not tell in time is left out, and its figure `up` is 0.
+    """
     registry = CollectorRegistry()
-    _show_reconcile(registry)
+    show_database(registry, state().figures, now_s=state().clock())
     show_spool(registry, state().spool)
-    show_dead_letters(registry)
     try:
         depth = inbox.read_depth(state().redis)
         totals = inbox.read_totals(state().redis)
@@ -119,26 +117,6 @@ def _show_doors(registry: CollectorRegistry, doors: list[DoorCounts]) -> None:
             rejected.labels(item.door, reason).set(count)
 
 
-def _show_reconcile(registry: CollectorRegistry) -> None:
-    """Write what the last recount of product counters found: drift above zero is an alarm."""
-    try:
-        last = read_last_done(current_session(), "reconcile")
-    except SQLAlchemyError:
-        return
-    if last is None or last.outcome is None or last.finished_at is None:
-        return
-    figures = {
-        "checked_products": ("Products in the last nightly recount", last.outcome["checked"]),
-        "drift_products": ("Products whose counters were wrong in it", last.outcome["drifted"]),
-        "age_seconds": (
-            "Seconds since the last nightly recount",
-            state().clock() - last.finished_at.timestamp(),
-        ),
-    }
-    for name, (text, value) in figures.items():
-        Gauge(f"millrace_reconcile_{name}", text, registry=registry).set(value)
-
-
 def _check_inbox() -> dict[str, Any]:
     try:
         depth = inbox.read_depth(state().redis)
@@ -169,17 +147,3 @@ def _check_inbox() -> dict[str, Any]:
         "degraded": degraded,
     }
     return found if room < 1 else {**found, "detail": "is full: the doors answer 503"}
-
-
-def _check_database() -> dict[str, Any]:
-    try:
-        revision = read_revision(current_session().connection())
-    except SQLAlchemyError as error:
-        return {"ok": False, "detail": f"cannot be reached ({type(error).__name__})"}
-    newest = newest_revision()
-    if revision != newest:
-        return {
-            "ok": False,
-            "detail": f"schema is at {revision}, needs {newest}: ./millrace migrate",
-        }
-    return {"ok": True, "revision": revision}

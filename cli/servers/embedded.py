@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from cli.servers.directory import choose_run_dir, hold, holder, make_data_dir, make_run_dir
+from cli.servers.keeper import Keeper, KeptServer
 from cli.servers.postgres import start_postgres
-from cli.servers.process import Tell, be_quiet
+from cli.servers.process import RunningServer, Tell, be_quiet
 from cli.servers.valkey import start_valkey
 from settings import Settings
 
@@ -24,10 +26,15 @@ class Servers:
     database_url: str
     redis_url: str
     _cleanup: contextlib.ExitStack
+    _started: tuple[KeptServer, ...] = ()
 
     def stop(self) -> None:
         """Stop what was started; doing it twice is harmless."""
         self._cleanup.close()
+
+    def keep_running(self, tell: Tell) -> None:
+        """Start again what was started and ends, until `stop`."""
+        self._cleanup.callback(Keeper(self._started, tell).stop)
 
     def fill(self, settings: Settings) -> Settings:
         """Put the addresses where the settings have none."""
@@ -70,17 +77,18 @@ def start_servers(
         make_run_dir(run_dir)
         if run_dir != data_dir / "run":
             cleanup.callback(shutil.rmtree, run_dir, ignore_errors=True)
-        database_url = redis_url = ""
-        if valkey:
-            server = start_valkey(data_dir, run_dir=run_dir, fast=fast, tell=tell)
+        started: list[KeptServer] = []
+
+        def start(name: str, how: Callable[..., RunningServer]) -> str:
+            server = KeptServer(name, partial(how, data_dir, run_dir=run_dir, fast=fast, tell=tell))
             cleanup.callback(server.stop)
-            redis_url = server.url
-        if postgres:
-            server = start_postgres(data_dir, run_dir=run_dir, fast=fast, tell=tell)
-            cleanup.callback(server.stop)
-            database_url = server.url
+            started.append(server)
+            return server.url
+
+        redis_url = start("Valkey", start_valkey) if valkey else ""
+        database_url = start("PostgreSQL", start_postgres) if postgres else ""
         cleanup.enter_context(_recorded(data_dir, database_url, redis_url))
-        return Servers(database_url, redis_url, cleanup.pop_all())
+        return Servers(database_url, redis_url, cleanup.pop_all(), tuple(started))
 
 
 def find_servers(data_dir: Path) -> Servers | None:

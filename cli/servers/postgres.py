@@ -139,7 +139,7 @@ def start_postgres(
         stop()
         raise
     url = f"postgresql://{NAME}@/{NAME}?host={quote(str(sockets), safe='/')}"
-    return RunningServer(url=url, pid=process.pid, stop=stop)
+    return RunningServer(url=url, pid=process.pid, log=log, stop=stop, poll=process.poll)
 
 
 def find_binaries() -> Path:

@@ -28,11 +28,14 @@ def be_quiet(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that this process started, with its address."""
+    """A server that this process started, with its address and its log."""
 
     url: str
     pid: int
+    log: Path
     stop: Callable[[], None]
+    #: Gives how it ended, None while it runs.
+    poll: Callable[[], int | None]
 
 
 def launch(

@@ -9,6 +9,7 @@ import signal
 import socket
 from pathlib import Path
 
+from cli.servers.append_only import keep_synchronised
 from cli.servers.process import (
     RunningServer,
     ServerError,
@@ -38,7 +39,8 @@ dir {directory}
 databases 16
 save ""
 appendonly {appendonly}
-appendfsync everysec
+# Written before each answer, and synchronised every second from outside: see append_only.py.
+appendfsync no
 maxmemory 1gb
 # The inbox is the record of what was accepted; a server that evicts would lose it.
 maxmemory-policy noeviction
@@ -90,7 +92,11 @@ def start_valkey(
     except BaseException:
         stop()
         raise
-    return RunningServer(url=f"unix://{address}?db=0", pid=process.pid, stop=stop)
+    if not fast:
+        keep_synchronised(home / "appendonlydir", lambda: process.poll() is None, tell)
+    return RunningServer(
+        url=f"unix://{address}?db=0", pid=process.pid, log=log, stop=stop, poll=process.poll
+    )
 
 
 def find_binary() -> Path:

@@ -155,7 +155,7 @@ class System:
         """Give the processes that have obeyed a fail point."""
         return fail_points.fired(Path(self.settings.fail_points_dir), point)
 
-    def wait_until_fired(self, point: str, *, times: int, within_s: float = 30.0) -> int:
+    def wait_until_fired(self, point: str, *, times: int, within_s: float = 120.0) -> int:
         """Wait until a point was obeyed so many times in all; give the last process's number.
 
         What ends meanwhile is started again.

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from app.errors import Problem
 from app.lane import IngestionLane
 from app.places import PLACES
 from tests.integration.test_door import VIEW
@@ -100,6 +101,28 @@ def test_questions_that_are_not_answered_keep_no_event_out(app: Flask) -> None:
         _, alive, _ = run_wsgi_app(lane, EnvironBuilder(path="/healthz").get_environ())
 
     assert (stored, alive) == ("201 CREATED", "200 OK")
+
+
+def test_who_waits_too_long_for_a_place_is_told_to_come_again(app: Flask) -> None:
+    lane = IngestionLane(answer_ok, app.extensions["millrace"], prefix="")
+    lane.others.within_s = 0.01
+
+    with ExitStack() as waiting:
+        for _ in range(PLACES):
+            waiting.enter_context(lane.others.taken())
+        with pytest.raises(Problem) as refused:
+            run_wsgi_app(lane, EnvironBuilder(path="/api/products").get_environ())
+        probes = [
+            run_wsgi_app(lane, EnvironBuilder(path=path).get_environ())[1]
+            for path in ("/readyz", "/metrics")
+        ]
+    _, later, _ = run_wsgi_app(lane, EnvironBuilder(path="/api/products").get_environ())
+
+    assert (refused.value.status, refused.value.code) == (503, "busy")
+    assert int(refused.value.headers["Retry-After"]) > 0
+    assert probes == ["200 OK"] * 2
+    assert later == "200 OK"
+    assert (lane.others.free, lane.probes.free) == (PLACES, PLACES)
 
 
 def test_requests_that_fail_keep_no_place(app: Flask) -> None:

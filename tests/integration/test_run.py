@@ -177,6 +177,23 @@ def test_a_killed_process_is_started_again(environ, tmp_path):
     assert processes_of(environ) == []
 
 
+def test_killed_servers_are_started_again_and_nothing_accepted_is_lost(environ, tmp_path):
+    millrace = Run(environ, tmp_path / "output")
+    said = millrace.wait_for("Ctrl-C stops everything")
+    until(lambda: is_stored(environ, send_as_told(said)))
+
+    for name in ("valkey/valkey.pid", "postgres/postmaster.pid"):
+        os.kill(int((tmp_path / "data" / name).read_text().split()[0]), signal.SIGKILL)
+    event_id = send_as_told(said)
+    for name in ("Valkey", "PostgreSQL"):
+        millrace.wait_for(f"{name} ended (signal 9); starting it again in 1 s")
+        millrace.wait_for(f"{name} runs again")
+
+    until(lambda: is_stored(environ, event_id))
+    assert millrace.stop()[0] == 0
+    assert processes_of(environ) == []
+
+
 def post_event(url: str) -> str:
     """Send one event, trying again while the web server is not back."""
     deadline = time.monotonic() + 20

@@ -9,6 +9,8 @@ import socket
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,6 +50,13 @@ def servers_in(data_dir: Path) -> list[psutil.Process]:
             if inside and started_here and is_alive(process):
                 found.append(process)
     return found
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
 
 
 def database(servers: Servers) -> psycopg.Connection:
@@ -104,6 +113,47 @@ def test_both_servers_answer_and_keep_their_data(data_dir):
     with start_servers(data_dir) as servers, database(servers) as db, inbox(servers) as client:
         assert db.execute("SELECT n FROM kept").fetchall() == [(1,)]
         assert client.xlen("inbox") == 1
+
+
+def test_servers_that_are_killed_are_started_again_on_their_files(data_dir):
+    told = []
+    with start_servers(data_dir) as servers:
+        with database(servers) as db, inbox(servers) as client:
+            db.execute("CREATE TABLE kept (n int)")
+            client.xadd("inbox", {"batch": b"1"})
+            client.config_set("appendfsync", "always")
+            client.xadd("inbox", {"batch": b"2"})
+        servers.keep_running(told.append)
+
+        for name in ("postgres/postmaster.pid", "valkey/valkey.pid"):
+            os.kill(int((data_dir / name).read_text().split()[0]), signal.SIGKILL)
+        until(lambda: {"PostgreSQL runs again", "Valkey runs again"} <= set(told))
+
+        with database(servers) as db, inbox(servers) as client:
+            assert db.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+            assert client.xlen("inbox") == 2
+    ended = "{} ended (signal 9); starting it again in 1 s (log: {})"
+    for name, log in {"PostgreSQL": "postgres.log", "Valkey": "valkey.log"}.items():
+        assert (data_dir / "log" / log).exists()
+        assert ended.format(name, data_dir / "log" / log) in told
+    assert servers_in(data_dir) == []
+
+
+def test_a_server_that_does_not_start_again_is_tried_again_later(data_dir):
+    told = []
+    with start_servers(data_dir, postgres=False, fast=True) as servers:
+        config = data_dir / "valkey" / "valkey.conf"
+        config.unlink()
+        config.mkdir()
+        servers.keep_running(told.append)
+        os.kill(int((data_dir / "valkey" / "valkey.pid").read_text()), signal.SIGKILL)
+        until(lambda: any(line.startswith("Valkey does not start") for line in told))
+        config.rmdir()
+
+        until(lambda: "Valkey runs again" in told)
+
+        assert ping(servers)
+    assert any(line.endswith("starting it again in 2 s") for line in told)
 
 
 def test_the_servers_are_safe_by_configuration(data_dir):

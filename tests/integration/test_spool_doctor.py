@@ -67,6 +67,18 @@ def test_the_doctor_says_that_its_disk_is_full(
     assert "takes nothing: its disk is full" in found.found
 
 
+def test_what_a_spool_held_when_it_was_switched_off_is_found(
+    server_settings: Settings, tmp_path: Path
+) -> None:
+    one_batch(tmp_path / "spool")
+
+    found = check_spool(Patient(server_settings, tmp_path, running=None, reachable=True))
+
+    assert found.status == WARNING
+    assert f"off, but {tmp_path / 'spool'} holds 1 batch" in found.found
+    assert "without INGEST_SPOOL=off" in found.remedy
+
+
 def test_a_spool_that_is_off_is_said_to_be(server_settings: Settings, tmp_path: Path) -> None:
     found = check_spool(Patient(server_settings, tmp_path, running=None, reachable=True))
 

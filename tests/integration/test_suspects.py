@@ -23,12 +23,13 @@ from models.dead_letters import DeadLetter
 from models.events import Event
 from settings import Settings
 from tasks.ingest import Drainer
-from tasks.suspects import MOST_DELIVERIES, MOST_TRIES
+from tasks.suspects import COMPANY, MOST_DELIVERIES, MOST_TRIES
 from tests.builders import NOW_MS, TODAY, count_events, crafted, uuid7_at
 
 ROOT = Path(__file__).resolve().parents[2]
-#: So many drains find the worst of a batch of several: together, alone, one by one, and its burial.
-DRAINS = MOST_DELIVERIES + 1 + MOST_TRIES + 1
+#: So many drains find the worst of a batch of several: together, in a company, alone, one by one,
+#: and its burial.
+DRAINS = MOST_DELIVERIES + 2 + MOST_TRIES + 1
 
 
 def row(number: int, product_id: str = "p") -> dict[str, str]:
@@ -96,6 +97,24 @@ def test_an_event_that_fails_its_statement_again_and_again_becomes_a_dead_letter
     assert len(beside) == stored_beside
     assert count_events(session) == stored_beside + 2
     assert inbox.read_depth(redis_client).batches == 0
+    assert list(redis_client.scan_iter("millrace:tries:*")) == []
+
+
+def test_many_that_were_taken_by_workers_that_died_are_stored_in_companies(
+    drainer: Drainer, redis_client: redis.Redis, session: Session
+) -> None:
+    for number in range(2 * COMPANY + 1):
+        put(redis_client, row(2 * number), row(2 * number + 1))
+    inbox.ensure_group(redis_client)
+    for _ in range(MOST_DELIVERIES + 1):
+        inbox.reclaim(redis_client, "dead", idle_s=0.0, count=1000)
+        inbox.take(redis_client, "dead", count=1000)
+
+    replace(drainer, reclaim_s=0.0).drain()
+    transactions = session.scalar(text("SELECT count(DISTINCT CAST(xmin AS text)) FROM events"))
+
+    assert count_events(session) == 2 * (2 * COMPANY + 1)
+    assert transactions == 3
     assert list(redis_client.scan_iter("millrace:tries:*")) == []
 
 
