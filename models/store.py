@@ -142,11 +142,13 @@ _IS_OTHER = f"""
 ({", ".join(f"received.{name}" for name in _COMPARED)})
     IS DISTINCT FROM ({", ".join(f"events.{name}" for name in _COMPARED)})"""
 
-#: The first event of an id wins; another content under the same id is worth telling.
-_CONFLICTING = {
+#: The first event of an id wins; another content under the same id is worth telling. Each is looked
+#: up by itself: a join reads all that is stored, since nobody tells the planner how few they are.
+CONFLICTING = {
     suppressing: text(
-        f"SELECT count(*) FROM ({source}\n) AS received JOIN events USING (event_id) "
-        f"WHERE {_IS_OTHER}"
+        f"SELECT count(*) FROM ({source}\n) AS received CROSS JOIN LATERAL ("
+        f"SELECT {', '.join(_COMPARED)} FROM events WHERE event_id = received.event_id LIMIT 1"
+        f") AS events WHERE {_IS_OTHER}"
     )
     for suppressing, source in {False: _RECEIVED, True: _ALLOWED}.items()
 }
@@ -200,7 +202,7 @@ def count_conflicting(
 ) -> int:
     """Count the events whose id is stored with another content. Worth asking after duplicates."""
     parameters = {**part_batches(batches).as_parameters(), **_salt(salts)}
-    return int(session.execute(_CONFLICTING[salts is not None], parameters).scalar_one())
+    return int(session.execute(CONFLICTING[salts is not None], parameters).scalar_one())
 
 
 def read_stored_ids(session: Session, event_ids: Sequence[str]) -> set[str]:

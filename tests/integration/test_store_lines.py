@@ -17,7 +17,9 @@ import tasks.store
 from event_lines import as_json, is_lines
 from intake.request import encode_batch, read_request
 from models.database import transaction
+from models.store import CONFLICTING
 from models.store_lines import AlreadyStoredError, copy_lines, read_batches
+from models.suppressions import Salts
 from tasks.store import store_bodies
 from tests.builders import NOW_MS, SENDER, WIDE_RULES, body_of, empty, store
 from tests.strategies import event_texts
@@ -215,3 +217,15 @@ def test_a_usual_request_becomes_lines_and_gives_back_its_events() -> None:
     assert is_lines(body)
     assert b'"properties":{"a":[1,"\xc3\xa4"]}' in as_json(body)
     assert as_json(b"{oddly") == b"{oddly"
+
+
+def test_events_that_come_again_are_looked_up_one_by_one_however_many_are_stored(
+    session: Session,
+) -> None:
+    # The tables of tests are too small for the planner to care.
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    for statement in CONFLICTING.values():
+        parameters = {"shared": "[{}]", "events": "[]", **Salts.of("key").as_parameters()}
+        plan = session.scalars(text(f"EXPLAIN {statement.text}"), parameters).all()
+
+        assert not [line for line in plan if "Merge Join" in line or "Hash Join" in line]
