@@ -102,8 +102,7 @@ def test_rolling_restart(
     keep_alive: bool,
 ) -> None:
     restarts = plan.pick(smoke=1, usual=1, all_=3)
-    # A full inbox refuses, as it should: so no more comes in than it holds while workers restart.
-    with load(HOST, port, recorder, seed=seed, clients=8, keep_alive=keep_alive, pause_s=0.1):
+    with load(HOST, port, recorder, seed=seed, clients=8, keep_alive=keep_alive, pause_s=0.02):
         for _ in range(restarts):
             time.sleep(1)
             _restart_web(system)
