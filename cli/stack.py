@@ -30,9 +30,6 @@ from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_WITHIN_S = 90.0
-#: Asked to restart (SIGHUP), granian stops an old web process so long after it has started a new
-#: one, whether that one listens by then or not.
-RESPAWN_S = 15
 #: What the web server bears; the Procfile says the same, and docs/operations.md why.
 WEB_LIMITS = {
     "--backlog": 2048,
@@ -93,7 +90,6 @@ def programs_for(settings: Settings, data_dir: Path) -> list[Program]:
     web += [word for name, value in WEB_LIMITS.items() for word in (name, str(value))]
     # At the level of warnings it would warn of its threads, of which few work at once.
     web += ["--respawn-failed-workers", "--workers-kill-timeout", "2", "--log-level", "error"]
-    web += ["--respawn-interval", str(RESPAWN_S)]
     storing = ["-Q", "ingest,default", "-n", "worker@%h"]
     storing += ["--concurrency", str(settings.worker_processes)]
     training = [

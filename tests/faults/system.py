@@ -59,19 +59,24 @@ class System:
         self.client = inbox.connect(self.settings.redis_url, timeout_s=5.0)
         self._prepare_commands()
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, held: socket.socket | None = None) -> None:
         """Start a process of the stack; `second` is another worker.
 
-        One of that name which a failed scenario left behind is killed before.
+        One of that name which a failed scenario left behind is killed before. A socket that is
+        held for it is passed as systemd does.
         """
         if name in self.processes:
             self.kill(name)
+        command = self._commands[name]
+        if held is not None:
+            passed = 'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@" 3<&0 0</dev/null'
+            command = ["sh", "-c", passed, "sh", *command]
         with (self.data_dir / "log" / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                self._commands[name],
+                command,
                 cwd=ROOT,
                 env=self._environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if held is None else held,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
