@@ -18,7 +18,7 @@ from ml.memory import MEMORIES, Histories, Pairs
 from ml.recipe import Choices, ListWeights
 from ml.rows import SparseRows
 from ml.signals import FACTORS, OWN, SIGNALS, FloatArray, scale, weigh
-from ml.tables import Stack, Tables
+from ml.tables import Said, Stack, Tables
 from ml.unmet import HEARD_BY, WORDS, UnmetWords, order_by_words
 
 Places = npt.NDArray[np.int64]
@@ -159,7 +159,7 @@ class PersonScorer:
         said = self._tables.say(places, remembered, ranked)
         if said is not None:
             heard.scores += said.scores
-            heard.note(said.which, said.product, said.voice)
+            heard.note(said)
         self._score_unmet(heard.scores)
         if self._unmet_words is not None:
             strength = pairs.strengths(
@@ -173,32 +173,23 @@ class PersonScorer:
     def _hear_factors(
         self, heard: Heard, remembered: Mapping[str, FloatArray], ranked: FloatArray
     ) -> None:
-        parts = [self._fold_in(heard.places, remembered[memory]) for memory, _ in self._of_factors]
-        scores = self._factors @ np.stack([folded.sum(axis=1) for folded in parts], axis=1)
-        for folded, score, (_, pair) in zip(parts, scores.T, self._of_factors, strict=True):
+        folded = [self._fold_in(heard.places, remembered[memory]) for memory, _ in self._of_factors]
+        scores = self._factors @ np.stack([part.factors for part in folded], axis=1)
+        for part, score, (_, pair) in zip(folded, scores.T, self._of_factors, strict=True):
             added, voice = _weighed(np.ascontiguousarray(score), ranked, pair)
             heard.scores += added
             if voice > 0:
-                heard.note_factors(folded * voice, self._factors)
+                heard.note_factors(part, voice, self._factors)
 
-    def _fold_in(self, places: Places, strength: FloatArray) -> FloatArray:
-        """Return the part of each product of the history in the person's factors, as columns.
-
-        Their sum is `ml.estimators.factors.ImplicitFactors.fold_in`. That a score is a sum over
-        the history is how Hu, Koren and Volinsky (2008) explain it.
-        """
-        parts = np.zeros((self._factors.shape[1], len(places)), np.float32)
-        kept = strength > 0
-        if not kept.any():
-            return parts
-        met = self._factors[places[kept]]
-        weight = strength[kept]
+    def _fold_in(self, places: Places, strength: FloatArray) -> FoldedIn:
+        """Fold a history into factors as `ml.estimators.factors.ImplicitFactors.fold_in`."""
+        met = self._factors[places]
+        right: FloatArray = met.T * strength
         share = self._choices.factors_unobserved_weight * len(self._trend)
-        ridge = self._choices.factors_regularisation * (len(weight) + share)
-        left = self._gram + (met.T * weight) @ met
+        ridge = self._choices.factors_regularisation * (np.count_nonzero(strength) + share)
+        left: FloatArray = self._gram + right @ met
         left[np.diag_indices_from(left)] += np.float32(ridge)
-        parts[:, kept] = np.linalg.solve(left, met.T * weight)
-        return parts
+        return FoldedIn(left, right, np.linalg.solve(left, right.sum(axis=1)))
 
     def _nearest_kin(self) -> Places:
         """Return for each product the one that is spoken of: of one nobody met, the most alike."""
@@ -228,6 +219,39 @@ def _weighed(
     return weigh(scale(scores, np.array([best])), *pair), np.float32(loud)
 
 
+class FoldedIn(NamedTuple):
+    """A person's factors, and what they were made of: `left` @ factors = the sum of `right`.
+
+    Attributes
+    ----------
+    left : ndarray of float32, shape (k, k)
+    right : ndarray of float32, shape (k, places)
+    factors : ndarray of float32, shape (k,)
+    """
+
+    left: FloatArray
+    right: FloatArray
+    factors: FloatArray
+
+    def voices_for(self, asked: FloatArray) -> FloatArray:
+        """Return the part of each product of the history in the scores of some products.
+
+        That a score is a sum over the history is how Hu, Koren and Volinsky (2008) explain it.
+
+        Parameters
+        ----------
+        asked : ndarray of float32, shape (count, k)
+            The factors of these products.
+
+        Returns
+        -------
+        ndarray of float32, shape (places, count)
+        """
+        # `left` is symmetric: the few products are solved for, not the whole history.
+        voices: FloatArray = self.right.T @ np.linalg.solve(self.left, asked.T)
+        return voices
+
+
 class Heard:
     """Scores, and which product of the history speaks for which.
 
@@ -244,16 +268,16 @@ class Heard:
         self.scores = scores
         self.places = places
         self._heard_as = heard_as
-        self._notes: list[tuple[Places, Places, FloatArray]] = []
-        self._factor_notes: list[tuple[FloatArray, FloatArray]] = []
+        self._notes: list[Said] = []
+        self._factor_notes: list[tuple[FoldedIn, np.float32, FloatArray]] = []
 
-    def note(self, which: Places, product: Places, voice: FloatArray) -> None:
-        """Remember how much each product of the history adds to others."""
-        self._notes.append((which, product, voice))
+    def note(self, said: Said) -> None:
+        """Remember what the tables said."""
+        self._notes.append(said)
 
-    def note_factors(self, parts: FloatArray, factors: FloatArray) -> None:
-        """Remember the part of each product of the history in the person's factors."""
-        self._factor_notes.append((parts, factors))
+    def note_factors(self, folded: FoldedIn, loud: np.float32, factors: FloatArray) -> None:
+        """Remember a person's factors, how loud they are, and those of the products."""
+        self._factor_notes.append((folded, loud, factors))
 
     def loudest_for(self, chosen: Places) -> Places:
         """Return the product of the history that speaks loudest for each of some, -1 for none."""
@@ -262,14 +286,10 @@ class Heard:
         spoken_for, asked = np.unique(self._heard_as[chosen], return_inverse=True)
         column = np.full(len(self.scores), -1, np.int64)
         column[spoken_for] = np.arange(len(spoken_for))
-        size = (len(self.places), len(spoken_for))
-        voices = np.zeros(size, np.float64)
-        for which, product, voice in self._notes:
-            place = column[product]
-            heard = place >= 0
-            cell = which[heard] * size[1] + place[heard]
-            voices += np.bincount(cell, voice[heard], voices.size).reshape(size)
-        for parts, factors in self._factor_notes:
-            voices += (factors[spoken_for] @ parts).T
+        voices = np.zeros((len(self.places), len(spoken_for)), np.float32)
+        for said in self._notes:
+            voices += said.voices_for(column, len(spoken_for))
+        for folded, loud, factors in self._factor_notes:
+            voices += loud * folded.voices_for(factors[spoken_for])
         loudest = self.places[voices.argmax(axis=0)]
         return np.where(voices.max(axis=0) > 0, loudest, -1)[asked]

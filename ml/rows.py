@@ -44,14 +44,19 @@ class SparseRows:
         span = slice(int(self.starts[place]), int(self.starts[place + 1]))
         return Row(self.products[span].tolist(), self.scores[span].tolist(), span)
 
+    def lengths(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return how many entries each of some rows has."""
+        return self.starts[places + 1] - self.starts[places]
+
     def gather(
         self, places: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Return the entries of some rows: which of the rows, product, score."""
-        begin, lengths = self.starts[places], self.starts[places + 1] - self.starts[places]
+        begin, lengths = self.starts[places], self.lengths(places)
         which = np.repeat(np.arange(len(places)), lengths)
-        offset = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        entry = begin[which] + offset
+        # Where a row's entries lie, less where they come to lie.
+        shift = begin - (np.cumsum(lengths) - lengths)
+        entry = np.arange(len(which)) + np.repeat(shift, lengths)
         return which, self.products[entry].astype(np.int64), self.scores[entry].astype(np.float32)
 
 

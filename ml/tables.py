@@ -6,7 +6,7 @@ with the same memory takes half as long as one for each.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,20 +38,48 @@ class Said(NamedTuple):
     ----------
     scores : ndarray of float32, shape (products,)
         What they add to the score of each product.
-    which, product : ndarray of int64, shape (entries,)
-        The product of the history that speaks, and the one it speaks for.
-    voice : ndarray of float32, shape (entries,)
-        How loud it does.
+    row, product : ndarray of int64, shape (entries,)
+        The cell of `volume` that speaks, and the product it speaks for.
+    score : ndarray of float32, shape (entries,)
+    volume : ndarray of float32, shape (tables, places)
+        How loud each product of the history is in each table: an entry's score times that is
+        what it adds, but for the bend of its root.
     """
 
     scores: FloatArray
-    which: Places
+    row: Places
     product: Places
-    voice: FloatArray
+    score: FloatArray
+    volume: FloatArray
+
+    def voices_for(self, column: Places, count: int) -> FloatArray:
+        """Return how loud the products of the history speak for some products.
+
+        Parameters
+        ----------
+        column : ndarray of int64, shape (products,)
+            Where each of them comes to stand, -1 for those not asked for.
+        count : int
+            How many are asked for.
+
+        Returns
+        -------
+        ndarray, shape (places, count)
+        """
+        places = self.volume.shape[1]
+        at = column[self.product]
+        heard = np.flatnonzero(at >= 0)
+        row = self.row[heard]
+        voice = self.volume.ravel()[row] * self.score[heard]
+        cell = (row % places) * count + at[heard]
+        told = np.bincount(cell, voice, places * count)
+        return told.reshape(places, count).astype(np.float32)
 
 
 class Stack:
-    """The tables of some sources, one behind the other.
+    """The tables of some sources: of each product, its row in one table after the other.
+
+    What a person did lies in few places so, and to fetch it from memory is most of the work.
 
     Parameters
     ----------
@@ -96,37 +124,43 @@ class Tables:
         ranked : ndarray of float32, shape (products,)
             1 for the products that are ranked, else 0.
         """
-        size, tables = self._stack.num_products, np.arange(len(self._stack.names))
         if not self._asked:
             return None
-        row, product, score = self._stack.rows.gather((tables[:, None] * size + places).ravel())
+        size, tables = self._stack.num_products, np.arange(len(self._stack.names) + 1)
+        rows = (tables[:-1, None] + places * (len(tables) - 1)).ravel()
+        row, product, score = self._stack.rows.gather(rows)
         if len(row) == 0:
             return None
-        table, which = np.divmod(row, len(places))
-        # A cell is a product of a table. Most products are in no row: they are passed over.
-        cells, cell_of = _number(table * size + product, len(tables) * size)
-        cell_table, cell_product = np.divmod(cells, size)
-        entry_starts = np.searchsorted(table, np.arange(len(tables) + 1))
-        cell_starts = np.searchsorted(cell_table, np.arange(len(tables) + 1))
+        row_lengths = self._stack.rows.lengths(rows)
+        entry_starts = np.searchsorted(row, tables * len(places))
+        # A cell is a product of a table.
+        cell = product + np.repeat(tables[:-1] * size, np.diff(entry_starts))
+        cells, cell_of = _number(cell, tables[-1] * size)
+        cell_starts = np.searchsorted(cells, tables * size)
+        cells_of_table = np.diff(cell_starts)
+        cell_product = cells - np.repeat(tables[:-1] * size, cells_of_table)
         is_ranked = ranked[cell_product]
         added = np.zeros(len(cells), np.float32)
-        voice = np.zeros(len(row), np.float32)
-        for memory, asked, straight, root in self._asked:
+        strengths = np.stack([remembered[asked.memory] for asked in self._asked])
+        loud = np.zeros((len(self._asked), len(tables) - 1), np.float32)
+        for number, (_, asked, straight, root) in enumerate(self._asked):
+            begin, end = asked.start * len(places), asked.stop * len(places)
             entries = slice(entry_starts[asked.start], entry_starts[asked.stop])
             here = slice(cell_starts[asked.start], cell_starts[asked.stop])
-            spoken = remembered[memory][which[entries]] * score[entries]
+            strength = np.tile(strengths[number], asked.stop - asked.start)
+            spoken = np.repeat(strength, row_lengths[begin:end]) * score[entries]
             scores = np.bincount(
                 cell_of[entries] - here.start, spoken, here.stop - here.start
             ).astype(np.float32)
             # What is not ranked counts as 0, which is what the best one is at least.
             best = _largest(scores * is_ranked[here], cell_starts - here.start, asked)
-            shares = scale(scores, best[cell_table[here]])
-            added[here] += weigh(shares, straight[cell_table[here]], root[cell_table[here]])
-            whole = np.maximum(straight + root, 0.0)
-            loud = np.divide(whole, best, out=np.zeros_like(whole), where=best > 0)
-            voice[entries] += spoken * loud[table[entries]]
+            spread = cells_of_table[asked]
+            shares = scale(scores, np.repeat(best[asked], spread))
+            weights = (np.repeat(each[asked], spread) for each in (straight, root))
+            added[here] += weigh(shares, *weights)
+            np.divide(np.maximum(straight + root, 0.0), best, out=loud[number], where=best > 0)
         total = np.bincount(cell_product, added, size).astype(np.float32)
-        return Said(total, which, product, voice)
+        return Said(total, row, product, score, loud.T @ strengths)
 
 
 def _largest(scores: FloatArray, starts: Places, tables: slice) -> FloatArray:
@@ -142,15 +176,20 @@ def _largest(scores: FloatArray, starts: Places, tables: slice) -> FloatArray:
     return np.maximum(largest, 0.0)
 
 
-def _stack(tables: Collection[SparseRows]) -> SparseRows:
-    """Return the rows of tables as those of one, in which they follow each other."""
-    ends = np.cumsum([0, *(len(table.products) for table in tables)])
-    starts = [table.starts[:-1] + end for table, end in zip(tables, ends, strict=False)]
-    return SparseRows(
-        np.concatenate([*starts, ends[-1:]]),
-        np.concatenate([table.products for table in tables] or [np.zeros(0, np.uint16)]),
-        np.concatenate([table.scores for table in tables] or [np.zeros(0, np.float16)]),
-    )
+def _stack(tables: Sequence[SparseRows]) -> SparseRows:
+    """Return the rows of tables as those of one: of the first product in each table, and so on."""
+    if not tables:
+        return SparseRows(np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.float16))
+    lengths = np.stack([np.diff(table.starts) for table in tables], axis=1)
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    products = np.empty(starts[-1], tables[0].products.dtype)
+    scores = np.empty(starts[-1], tables[0].scores.dtype)
+    for number, table in enumerate(tables):
+        # Where a row comes to lie, less where its entries lie.
+        shift = starts[number :: len(tables)][: len(lengths)] - table.starts[:-1]
+        entry = np.arange(len(table.products)) + np.repeat(shift, lengths[:, number])
+        products[entry], scores[entry] = table.products, table.scores
+    return SparseRows(starts, products, scores)
 
 
 def _asked(names: list[str], signals: Mapping[str, tuple[float, float]]) -> list[Asked]:
@@ -169,7 +208,12 @@ def _asked(names: list[str], signals: Mapping[str, tuple[float, float]]) -> list
 
 
 def _number(items: Places, most: int) -> tuple[Places, Places]:
-    """Return the items that there are, ascending, and for each entry the place among them."""
+    """Return the items that there are, ascending, and for each entry the place among them.
+
+    With many entries that is all items: to pass over the others would take longer.
+    """
+    if 2 * len(items) > most:
+        return np.arange(most), items
     is_there = np.zeros(most, bool)
     is_there[items] = True
     there = np.flatnonzero(is_there)
