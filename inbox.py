@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from door_counts import add_up, record
 from fail_points import fail_point
+from quick_commands import QuickCommands
 
 STREAM = "millrace:inbox"
 GROUP = "drain"
@@ -67,7 +68,7 @@ def connect(url: str, *, timeout_s: float | None = None) -> redis.Redis:
 
 
 def put(
-    client: redis.Redis,
+    client: redis.Redis | QuickCommands,
     body: bytes,
     *,
     events: int,
@@ -76,12 +77,12 @@ def put(
     canary: bool = False,
 ) -> None:
     """Append a batch. When this returns, the batch is accepted."""
-    fields: dict[Any, Any] = {"n": events, "d": ",".join(map(str, days)), "b": body}
+    fields: list[Any] = ["n", events, "d", ",".join(map(str, days)), "b", body]
     if counts:
-        fields["c"] = counts
+        fields += ["c", counts]
     if canary:
-        fields["k"] = 1
-    client.xadd(STREAM, fields)
+        fields += ["k", 1]
+    client.execute_command("XADD", STREAM, "*", *fields)
 
 
 def ensure_group(client: redis.Redis) -> None:

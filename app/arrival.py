@@ -50,6 +50,9 @@ class Arrival:
                     # Some servers give what came, as if it were all.
                     raise _cut_off()
                 environ["wsgi.input"] = BytesIO(body)
+                if "HTTP_TRANSFER_ENCODING" not in environ:
+                    # It ends by itself, so nobody needs to count what they read of it.
+                    environ["wsgi.input_terminated"] = True
             with self._slow_clients.working(environ.get("REMOTE_ADDR", "")):
                 return self._behind(environ, start_response)
         except Problem as problem:

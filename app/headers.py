@@ -51,6 +51,9 @@ class AnswerHeaders:
         except BaseException:
             unbind_contextvars("request_id")
             raise
+        if isinstance(answer, list):
+            unbind_contextvars("request_id")
+            return answer
         # A stream logs while the server reads it.
         return ClosingIterator(answer, lambda: unbind_contextvars("request_id"))
 

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Response
 
 from app.cors import answer_preflight, cors_headers
+from app.door_wsgi import DoorRequest, send
 from app.doors import (
     activity,
     cloudevents,
@@ -95,7 +96,7 @@ class IngestionLane:
         if method != "OPTIONS":
             response.headers.extend(cors_headers(environ))
         fail_point("door.before_answer")
-        return response(environ, start_response)
+        return send(response, environ, start_response)
 
     def _find(self, path: str) -> Doors | None:
         found = ROUTES.find(path)
@@ -115,6 +116,6 @@ class IngestionLane:
                     f"programs send events here, by {' or '.join(sorted(doors))}: not by {method}",
                     headers={"Allow": allowed},
                 )
-            return door(Request(environ), self._state)
+            return door(DoorRequest(environ), self._state)
         except Exception as error:
             return error_response(error)

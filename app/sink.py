@@ -16,6 +16,7 @@ from app.breaker import Breaker
 from app.feeder import Feeder
 from door_counts import DoorCounts, record
 from fail_points import fail_point
+from quick_commands import QuickCommands
 from spool import SpoolError, SpoolFullError
 
 log = structlog.get_logger()
@@ -57,6 +58,7 @@ class Sink:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self._commands = QuickCommands(client)
         self._bell = bell
         self._feeder = feeder
         self._breaker = breaker
@@ -77,7 +79,7 @@ class Sink:
                 full = self._is_full(body)
                 if not full:
                     fail_point("door.before_put")
-                    inbox.put(self._client, body, events=events, days=days, counts=text)
+                    inbox.put(self._commands, body, events=events, days=days, counts=text)
                     fail_point("door.put")
             except RedisError as error:
                 # An answer that came too late may have been a success. Then the batch comes twice,

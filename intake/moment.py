@@ -41,7 +41,11 @@ def read_moment_ms(value: str | int | float) -> int:
 
 def format_ms(ms: int) -> str:
     """Write milliseconds since 1970 as an ISO 8601 text in UTC."""
-    return f"{_format_second(ms // 1000)}.{ms % 1000:03d}Z"
+    return _format_second(ms // 1000) + _FRACTIONS[ms % 1000]
+
+
+#: Looking one up takes a third of the time of writing it.
+_FRACTIONS = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
 # Events come close together: most share their second with one just written.

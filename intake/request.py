@@ -118,17 +118,14 @@ def read_request(
         sender = note_sent(sender, sent_at, device=device, skew_of=skew_of)
     is_plain = not any(mark in body for mark in _ESCAPING)
     reading = Reading(single=single, sender=sender, received=len(events), is_plain=is_plain)
+    together = None if single else _read_together(body, events, rules)
     # Either the events as they were read together, or their texts, to be read one by one.
-    for index, event in enumerate(_read_together(body, events, single, rules) or events):
+    judge: Callable[..., Row] = read_event if together is None else make_row
+    for index, event in enumerate(events if together is None else together):
         try:
-            if isinstance(event, Row):
-                row = make_row(event, sender=sender, rules=rules, index=index)
-            else:
-                row = read_event(event, sender=sender, rules=rules, index=index)
+            reading.accept(judge(event, sender=sender, rules=rules, index=index))
         except Rejected as verdict:
             reading.reject(verdict)
-        else:
-            reading.accept(row)
     return reading
 
 
@@ -211,11 +208,9 @@ def read_values(events: list[Any], *, sender: Sender, rules: Rules) -> Reading:
     return reading
 
 
-def _read_together(
-    body: bytes, events: Sequence[Raw | bytes], single: bool, rules: Rules
-) -> list[Any] | None:
+def _read_together(body: bytes, events: Sequence[Raw | bytes], rules: Rules) -> list[Any] | None:
     longest = max(len(memoryview(event)) for event in events)
-    if single or longest > rules.max_event_bytes:
+    if longest > rules.max_event_bytes:
         return None
     together = read_all_fast(body, longest=longest)
     # An object may name its events twice; then they were counted from one list and read as another.

@@ -211,7 +211,7 @@ def days_of(rows: list[Row]) -> list[date]:
     """List the days whose partitions the rows need."""
     ids = [row.event_id for row in rows]
     # Ids are in the order of their time, and most batches lie within one day.
-    if ids and id_day(min(ids)) == id_day(max(ids)):
+    if len(ids) > 1 and id_day(min(ids)) == id_day(max(ids)):
         del ids[1:]
     days = {id_day(event_id) for event_id in ids}
     return sorted(day for day in days if day is not None)
