@@ -13,6 +13,7 @@ from threading import Condition
 from time import monotonic
 from typing import Any
 
+from app.body import cut_off
 from app.errors import Problem, problem_response
 from app.slow_clients import SlowClients
 
@@ -48,7 +49,7 @@ class Arrival:
                         body += _read(stream, size - SMALL_BYTES)
                 if len(body) < size and environ.get("CONTENT_LENGTH"):
                     # Some servers give what came, as if it were all.
-                    raise _cut_off()
+                    raise cut_off()
                 environ["wsgi.input"] = BytesIO(body)
                 if "HTTP_TRANSFER_ENCODING" not in environ:
                     # It ends by itself, so nobody needs to count what they read of it.
@@ -104,9 +105,4 @@ def _read(stream: Any, size: int) -> bytes:
     try:
         return bytes(stream.read(size))
     except Exception:
-        # Each server has errors of its own for a client that left, or whose chunks are none.
-        raise _cut_off() from None
-
-
-def _cut_off() -> Problem:
-    return Problem(400, "bad_body", "the body was cut off, or cannot be read")
+        raise cut_off() from None

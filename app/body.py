@@ -76,11 +76,15 @@ def _read(request: Request, *, max_bytes: int) -> bytes:
     except HTTPException:
         raise
     except Exception:
-        # Each server has errors of its own for a client that left, or whose chunks are none.
-        raise Problem(400, "bad_body", "the body was cut off, or cannot be read") from None
+        raise cut_off() from None
     if len(data) > max_bytes:
         raise _too_large(max_bytes)
     return data
+
+
+def cut_off() -> Problem:
+    """Say that a body did not arrive: each server has errors of its own for that."""
+    return Problem(400, "bad_body", "the body was cut off, or cannot be read")
 
 
 def _encoding_of(request: Request) -> str:
