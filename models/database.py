@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+
+#: What SQLAlchemy knows of the driver, for statements that do not go through it.
+DRIVER = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 #: A server that vanishes closes nothing: so long its network may be silent before a connection
 #: counts as lost (s; the last one in ms). On a Unix socket these mean nothing.
@@ -67,6 +72,19 @@ def make_reader(url: str, *, application: str) -> Engine:
     }
     options["pool_pre_ping"] = False
     return create_engine(url, isolation_level="AUTOCOMMIT", **options)
+
+
+def driver_error(error: psycopg.Error, statement: str, raw: psycopg.Connection[Any]) -> DBAPIError:
+    """Give an error of the driver, on a connection of it, as SQLAlchemy would raise it."""
+    return DBAPIError.instance(  # type: ignore[return-value]
+        statement,
+        None,
+        error,
+        psycopg.Error,
+        hide_parameters=True,
+        connection_invalidated=raw.closed,
+        dialect=DRIVER,
+    )
 
 
 def is_stale(error: DBAPIError) -> bool:

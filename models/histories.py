@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection
 
 from event_ids import ID_DAY_MARGIN, first_id_of
 from models.daily_aggregates import UNDATED_END
 from models.interactions import BOUGHT_TYPES, INTERESTED_TYPES, WEIGHT_OF_EVENT
 from models.person import Person
+from models.quick_reads import QuickRead
 from models.traffic import is_counted_sql
 
 #: How far back a history goes at most, and how many events of it are read, the newest.
@@ -37,7 +39,7 @@ class Line:
     bought: bool
 
 
-def _statement(column: str, only: str = "TRUE") -> TextClause:
+def _statement(column: str, only: str = "TRUE") -> QuickRead:
     """Write the SELECT of the lines of :people, by the column that names them.
 
     `only` is a condition on the newest events: looked for among all, it could take an age where an
@@ -56,7 +58,7 @@ def _statement(column: str, only: str = "TRUE") -> TextClause:
         "event_id, user_id, product_id, items, event_type, occurred_at, "
         f"{WEIGHT_OF_EVENT} AS weight"
     )
-    return text(
+    return QuickRead(
         f"""
 SELECT person, coalesce(item.product_id, event.product_id) AS product_id, weight, occurred_at,
     event_type IN ({BOUGHT_TYPES}) AS bought
@@ -100,7 +102,7 @@ def read_histories(
     for statement, owners in ((_OF_USERS, users), (_OF_ANONYMOUS, anonymous)):
         if not owners:
             continue
-        rows = connection.execute(statement, {"people": list(owners), **_bounds(now, days)}).all()
+        rows = statement.rows(connection, people=list(owners), **_bounds(now, days))
         for actor_id, product_id, weight, occurred_at, bought in rows:
             line = Line(product_id, weight, occurred_at, bought)
             for number in owners[actor_id]:
@@ -115,20 +117,26 @@ def _bounds(now: datetime, days: int) -> dict[str, Any]:
 
     The last window holds ids that lie behind their event's time.
     """
-    today = now.date()
-    last = days + ID_DAY_MARGIN
-    ends = [today - timedelta(days=end) for end in (*(w for w in _WINDOWS if w < last), last)]
-    ids = [first_id_of(day) for day in (today + timedelta(days=ID_DAY_MARGIN + 1), *ends)]
     return {
         "since": now - timedelta(days=days),
         # A client's clock may run ahead; what is further ahead was never taken.
         "until": now + timedelta(days=1),
-        "lows": ids[1:],
-        "highs": ids[:-1],
-        "lowest": ids[-1],
-        "highest": ids[0],
+        **_id_bounds(now.date(), days),
         "undated": UNDATED_END,
         "limit": HISTORY_EVENTS,
+    }
+
+
+@lru_cache(maxsize=8)
+def _id_bounds(today: date, days: int) -> dict[str, str]:
+    last = days + ID_DAY_MARGIN
+    ends = [today - timedelta(days=end) for end in (*(w for w in _WINDOWS if w < last), last)]
+    ids = [str(first_id_of(day)) for day in (today + timedelta(days=ID_DAY_MARGIN + 1), *ends)]
+    return {
+        "lows": "{" + ",".join(ids[1:]) + "}",
+        "highs": "{" + ",".join(ids[:-1]) + "}",
+        "lowest": ids[-1],
+        "highest": ids[0],
     }
 
 
@@ -141,7 +149,7 @@ class Known:
     suppressed: bool
 
 
-_PEOPLE = text(
+_PEOPLE = QuickRead(
     """
 SELECT number, known.user_id, known.anonymous_id,
     ARRAY(SELECT anonymous_id FROM identities WHERE user_id = known.user_id) AS linked,
@@ -171,23 +179,18 @@ def read_people(
     """
     if not asked:
         return {}
-    rows = connection.execute(
-        _PEOPLE,
-        {
-            "numbers": list(asked),
-            "users": [user_id for user_id, _ in asked.values()],
-            "anonymous": [anonymous_id for _, anonymous_id in asked.values()],
-            "user_salt": salts["user_salt"] if salts else None,
-            "anonymous_salt": salts["anonymous_salt"] if salts else None,
-        },
+    rows = _PEOPLE.rows(
+        connection,
+        numbers=list(asked),
+        users=[user_id for user_id, _ in asked.values()],
+        anonymous=[anonymous_id for _, anonymous_id in asked.values()],
+        user_salt=salts["user_salt"] if salts else None,
+        anonymous_salt=salts["anonymous_salt"] if salts else None,
     )
     return {
-        row.number: Known(
-            Person(
-                row.user_id,
-                tuple({*row.linked, *([row.anonymous_id] if row.anonymous_id else [])}),
-            ),
-            row.suppressed,
+        number: Known(
+            Person(user_id, tuple({*linked, *([anonymous_id] if anonymous_id else [])})),
+            suppressed,
         )
-        for row in rows
+        for number, user_id, anonymous_id, linked, suppressed in rows
     }

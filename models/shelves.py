@@ -8,9 +8,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from models.interactions import STARS
+from models.quick_reads import QuickRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ _WANTED = f"""{_ELIGIBLE} AND (CAST(:any_product AS boolean) OR p.product_id IS 
     AND (CAST(:min_price AS numeric) IS NULL OR p.price >= CAST(:min_price AS numeric))
     AND (CAST(:max_price AS numeric) IS NULL OR p.price <= CAST(:max_price AS numeric))"""
 _CARD = f"p.product_id, p.name, p.category, p.price, {_ELIGIBLE} AS eligible"
-_SOME_CARDS = text(
-    f"SELECT {_CARD} FROM products AS p WHERE product_id = ANY(CAST(:product_ids AS text[]))"
+# One text takes the driver less time than a list of texts.
+_SOME_CARDS = QuickRead(
+    f"""SELECT {_CARD} FROM products AS p
+    WHERE product_id = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST(:product_ids AS jsonb))))"""
 )
 _WANTED_CARDS = text(f"SELECT {_CARD} FROM products AS p WHERE {_WANTED}")
 
@@ -83,7 +87,8 @@ def read_cards(connection: Connection, product_ids: Collection[str]) -> dict[str
     """Give the card of each of some products that the catalogue knows."""
     if not product_ids:
         return {}
-    return _cards(connection.execute(_SOME_CARDS, {"product_ids": list(product_ids)}).all())
+    ids = msgspec.json.encode(list(product_ids)).decode()
+    return _cards(_SOME_CARDS.rows(connection, product_ids=ids))
 
 
 def read_wanted_cards(connection: Connection, wanted: Filter) -> dict[str, Card]:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 from psycopg.errors import DeadlockDetected, UniqueViolation
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from event_lines import LINE_COLUMNS, SHARED_COLUMNS, Line, as_csv, is_lines, read_head, read_lines
 from event_types import LINKING
+from models.database import driver_error, is_stale
 from models.product_metrics import add_counts_sql
 from models.suppressions import Salts
 from models.tally import Tally, array_text, columns_text, relation_sql, tallied_sql
@@ -121,18 +121,10 @@ def _copy(session: Session, csv: bytes) -> None:
         # Another worker that stores the same events may wait for us as we wait for it.
         raise AlreadyStoredError from None
     except psycopg.Error as error:
-        is_lost = connection.dialect.is_disconnect(cast(Any, error), raw, None)
-        if is_lost:
+        refused = driver_error(error, _COPY.decode(), raw)
+        if is_stale(refused):
             session.invalidate()
-        raise DBAPIError.instance(
-            _COPY.decode(),
-            None,
-            error,
-            psycopg.Error,
-            hide_parameters=True,
-            connection_invalidated=is_lost,
-            dialect=connection.dialect,
-        ) from error
+        raise refused from error
 
 
 def _links(event: Line) -> bool:

@@ -304,9 +304,12 @@ def test_without_the_database_a_list_is_503_and_says_when_to_ask_again(
     assert answer.headers["Retry-After"]
 
 
-def test_a_database_that_was_restarted_costs_no_answer(client: FlaskClient, engine: Engine) -> None:
+@pytest.mark.parametrize("path", ["popular", "user/u"])
+def test_a_database_that_was_restarted_costs_no_answer(
+    client: FlaskClient, engine: Engine, path: str
+) -> None:
     catalogue(engine, *numbered(3))
-    assert client.get(f"{URL}/popular").status_code == 200
+    assert client.get(f"{URL}/{path}").status_code == 200
 
     with transaction(engine) as session:
         ended = session.scalars(
@@ -317,4 +320,4 @@ def test_a_database_that_was_restarted_costs_no_answer(client: FlaskClient, engi
         ).all()
 
     assert True in ended
-    assert len(shown(client.get(f"{URL}/popular"))) == 3
+    assert len(shown(client.get(f"{URL}/{path}"))) == 3
