@@ -64,21 +64,14 @@ class Person:
     @classmethod
     def of(cls, history: Sequence[Met], place_of: Mapping[str, int]) -> Self:
         """Read a history; unknown products and numbers that say nothing are passed over."""
-        known = [
-            (place, line.weight, line.age_s, line.bought)
-            for line in history
-            if (place := place_of.get(line.product_id)) is not None
-            and 0 < line.weight <= LARGEST_WEIGHT
-            and math.isfinite(line.age_s)
-        ]
-        known = sorted(known, key=lambda line: line[2])[:MOST_LINES]
-        places, weight, age_s, bought = zip(*known, strict=True) if known else ((), (), (), ())
-        return cls(
-            np.array(places, np.int64),
-            np.array(weight, np.float64),
-            np.array(age_s, np.float64),
-            np.array(bought, bool),
-        )
+        places = np.array([place_of.get(line.product_id, -1) for line in history], np.int64)
+        weight = np.array([line.weight for line in history], np.float64)
+        age_s = np.array([line.age_s for line in history], np.float64)
+        bought = np.array([line.bought for line in history], bool)
+        known = (places >= 0) & (weight > 0) & (weight <= LARGEST_WEIGHT) & np.isfinite(age_s)
+        newest = np.flatnonzero(known)
+        newest = newest[np.argsort(age_s[newest], kind="stable")][:MOST_LINES]
+        return cls(places[newest], weight[newest], age_s[newest], bought[newest])
 
     def as_histories(self) -> Histories:
         """Return it as one history of many."""

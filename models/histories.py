@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -29,13 +30,12 @@ HISTORY_DAYS, HISTORY_EVENTS = 90, 300
 _WINDOWS = (0, 1, 3, 7, 15, 31, 63)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing a person did with a product."""
+class Line(NamedTuple):
+    """One thing a person did with a product, some seconds ago."""
 
     product_id: str
     weight: float
-    occurred_at: datetime
+    age_s: float
     bought: bool
 
 
@@ -60,7 +60,8 @@ def _statement(column: str, only: str = "TRUE") -> QuickRead:
     )
     return QuickRead(
         f"""
-SELECT person, coalesce(item.product_id, event.product_id) AS product_id, weight, occurred_at,
+SELECT person, coalesce(item.product_id, event.product_id) AS product_id, weight,
+    CAST(greatest(extract(epoch FROM CAST(:now AS timestamptz) - occurred_at), 0) AS float8),
     event_type IN ({BOUGHT_TYPES}) AS bought
 FROM unnest(CAST(:people AS text[])) AS person CROSS JOIN LATERAL (
     (SELECT found.*
@@ -103,12 +104,11 @@ def read_histories(
         if not owners:
             continue
         rows = statement.rows(connection, people=list(owners), **_bounds(now, days))
-        for actor_id, product_id, weight, occurred_at, bought in rows:
-            line = Line(product_id, weight, occurred_at, bought)
+        for actor_id, *line in rows:
             for number in owners[actor_id]:
-                found[number].append(line)
+                found[number].append(Line._make(line))
     for lines in found.values():
-        lines.sort(key=lambda line: line.occurred_at, reverse=True)
+        lines.sort(key=attrgetter("age_s"))
     return found
 
 
@@ -118,6 +118,7 @@ def _bounds(now: datetime, days: int) -> dict[str, Any]:
     The last window holds ids that lie behind their event's time.
     """
     return {
+        "now": now,
         "since": now - timedelta(days=days),
         # A client's clock may run ahead; what is further ahead was never taken.
         "until": now + timedelta(days=1),

@@ -76,12 +76,12 @@ class Maker:
         exclude_seen = wish.exclude_seen
         if exclude_seen is None:
             exclude_seen = self.champion is None or not self.champion.model.has_again
-        lately = self.now - timedelta(days=self.bought_days)
+        lately_s = timedelta(days=self.bought_days).total_seconds()
         hides_bought = self.bought_days > 0
         left_out = {
             line.product_id
             for line in history
-            if exclude_seen or (hides_bought and line.bought and line.occurred_at > lately)
+            if exclude_seen or (hides_bought and line.bought and line.age_s < lately_s)
         }
         exclude = wish.exclude | left_out
         anchor = wish.product_id or (history[0].product_id if history else None)
@@ -90,7 +90,7 @@ class Maker:
         ranking = None
         if self.champion is not None:
             model = self.champion.model
-            ranking = Ranking(model, wish, history, self.now, again=not exclude_seen)
+            ranking = Ranking(model, wish, history, again=not exclude_seen)
         return Asked.of(wish, frozenset(exclude), ranking, anchor)
 
     def _finish(self, asked: Asked, shelves: Shelves) -> dict[str, Any]:

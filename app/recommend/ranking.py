@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast
 
 import numpy as np
@@ -30,7 +29,6 @@ class Ranking:
     model: Model
     wish: Wish
     history: Sequence[Line]
-    now: datetime
     again: bool
 
     def top(self, n: int, exclude: Collection[str]) -> Sequence[Recommendation]:
@@ -42,7 +40,7 @@ class Ranking:
             return self.model.similar(wish.product_id, n, cast(Method, wish.method), exclude)
         if not self.history:
             return self.model.popular(n, exclude)
-        met = [_met(line, self.now) for line in self.history]
+        met = [Met._make(line) for line in self.history]
         # What comes next within a visit is never something met in it.
         session = wish.anonymous_id is not None and wish.exclude_seen is not False
         return self.model.for_history(met, n, exclude, again=self.again, session=session)
@@ -65,11 +63,6 @@ def try_out(model: Model) -> None:
         model.for_history(met, 1)
         model.for_history(met, 1, again=True)
         model.for_history(met, 1, session=True)
-
-
-def _met(line: Line, now: datetime) -> Met:
-    age_s = max(0.0, (now - line.occurred_at).total_seconds())
-    return Met(line.product_id, line.weight, age_s, line.bought)
 
 
 def likeness(
