@@ -100,6 +100,7 @@ class Pairs:
         self.row, self.product = np.divmod(keys, max(num_products, 1))
         self._histories = histories
         self._age_s = np.maximum(histories.age_s, 0.0)
+        self._moments: dict[bool, npt.NDArray[np.float64]] = {}
 
     def strengths(self, memory: Memory, *, weight_exponent: float) -> FloatArray:
         """Return the strength of each pair by one way to remember, 0 where it is forgotten.
@@ -121,16 +122,24 @@ class Pairs:
         chosen = self._histories.bought if memory.bought_only else slice(None)
         place, age_s = self._place[chosen], self._age_s[chosen]
         if memory.step is not None:
-            newest = _smallest(age_s, place, size)
-            is_met = np.isfinite(newest)
-            moments = _moments_since(self.row, np.where(is_met, newest, np.finfo(np.float64).max))
-            strength = np.where(is_met, memory.step**moments, 0.0)
+            if memory.bought_only not in self._moments:
+                self._moments[memory.bought_only] = self._moments_since(place, age_s)
+            strength = memory.step ** self._moments[memory.bought_only]
         else:
             worth = self._histories.weight[chosen] ** weight_exponent
             if memory.half_life_days is not None:
                 worth = worth * np.exp2(-age_s / (memory.half_life_days * DAY_S))
             strength = np.log1p(np.bincount(place, weights=worth, minlength=size))
         return np.where(strength > LEAST, strength, 0.0).astype(np.float32)
+
+    def _moments_since(
+        self, place: IntArray, age_s: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Return how many moments came later than each pair's last one, infinity for none."""
+        newest = _smallest(age_s, place, len(self.row))
+        is_met = np.isfinite(newest)
+        moments = _moments_since(self.row, np.where(is_met, newest, np.finfo(np.float64).max))
+        return np.where(is_met, moments, np.inf)
 
 
 def _smallest(values: npt.NDArray[Any], place: IntArray, size: int) -> npt.NDArray[np.float64]:

@@ -40,7 +40,8 @@ class Ranking:
             return self.model.similar(wish.product_id, n, cast(Method, wish.method), exclude)
         if not self.history:
             return self.model.popular(n, exclude)
-        met = [Met._make(line) for line in self.history]
+        # A line says what Met says, and is no other thing to make.
+        met = cast(Sequence[Met], self.history)
         # What comes next within a visit is never something met in it.
         session = wish.anonymous_id is not None and wish.exclude_seen is not False
         return self.model.for_history(met, n, exclude, again=self.again, session=session)
