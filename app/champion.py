@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.recommend.ranking import try_out
@@ -97,6 +98,7 @@ def open_model(artefact: ModelArtefact) -> Model:
     """Verify the bytes of an artefact and make its model. Raises whatever is wrong with them."""
     model = Model(unpack(artefact.content, artefact.manifest), artefact.manifest)
     try_out(model)
+    _days_learned(artefact.manifest)
     return model
 
 
@@ -137,6 +139,9 @@ def _load(artefact: ModelArtefact, served_from: datetime) -> Champion | Refused:
     try:
         model = open_model(artefact)
         days = _days_learned(manifest)
+    except SQLAlchemyError:
+        # The database's fault, and none of the model's: it is asked for again.
+        raise
     # Whatever a crafted model or manifest makes fail: the old model goes on.
     except Exception as error:
         reason = str(error) or type(error).__name__

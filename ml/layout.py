@@ -63,6 +63,11 @@ SCHEMA: dict[str, Kind] = ALWAYS | {
 SPARSE = tuple(name.removesuffix("_products") for name in SCHEMA if name.endswith("_products"))
 
 
+#: A person's factors are solved for at each request: cubic in their number, as the square of them
+#: is what a model takes beside its arrays.
+MOST_FACTORS = 512
+
+
 class ArtefactError(ValueError):
     """Bytes that are not the model the manifest speaks of, or not one of this version."""
 
@@ -93,6 +98,8 @@ def check_content(arrays: Arrays) -> None:
         raise ArtefactError(f"{num_products} products with {sizes['starts']} starts of rows")
     if sizes["attribute_values"] != len(ATTRIBUTES) * VALUES_PER_ATTRIBUTE:
         raise ArtefactError(f"attributes has {sizes['attribute_values']} columns")
+    if sizes.get("factors", 0) > MOST_FACTORS:
+        raise ArtefactError(f"{sizes['factors']} factors, at most {MOST_FACTORS} are served")
     _check_starts("product_id", arrays["product_id_offsets"], len(arrays["product_id_bytes"]))
     _check_ids(arrays["product_id_bytes"], arrays["product_id_offsets"])
     for name in SPARSE:
@@ -100,6 +107,9 @@ def check_content(arrays: Arrays) -> None:
             products = arrays[f"{name}_products"]
             _check_starts(name, arrays[f"{name}_starts"], len(products))
             _check_range(name, products, 0, num_products - 1)
+            longest = int(np.diff(arrays[f"{name}_starts"]).max(initial=0))
+            if longest > num_products:
+                raise ArtefactError(f"a row of {name} has {longest} of {num_products} products")
     if "features_starts" in arrays:
         words = arrays["features_words"]
         _check_starts("features", arrays["features_starts"], len(words))

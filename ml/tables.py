@@ -182,8 +182,8 @@ def _stack(tables: Sequence[SparseRows]) -> SparseRows:
         return SparseRows(np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.float16))
     lengths = np.stack([np.diff(table.starts) for table in tables], axis=1)
     starts = np.concatenate(([0], np.cumsum(lengths)))
-    products = np.empty(starts[-1], tables[0].products.dtype)
-    scores = np.empty(starts[-1], tables[0].scores.dtype)
+    products = np.empty(starts[-1], np.result_type(*(table.products for table in tables)))
+    scores = np.empty(starts[-1], np.result_type(*(table.scores for table in tables)))
     for number, table in enumerate(tables):
         # Where a row comes to lie, less where its entries lie.
         shift = starts[number :: len(tables)][: len(lengths)] - table.starts[:-1]

@@ -24,6 +24,8 @@ from models.traffic import is_counted_sql
 
 #: How far back a history goes at most, and how many events of it are read, the newest.
 HISTORY_DAYS, HISTORY_EVENTS = 90, 300
+#: Anybody may link ids to a user; so many are looked at, the newest.
+LINKS_READ = 50
 #: Where the windows end in which events are looked for, in days before today; the last one is that
 #: of the history. The next one is looked into only while too little is found: somebody with very
 #: many events costs little more than others.
@@ -39,7 +41,7 @@ class Line(NamedTuple):
     bought: bool
 
 
-def _statement(column: str, only: str = "TRUE") -> QuickRead:
+def _statement(column: str, only: str = "TRUE", types: str = INTERESTED_TYPES) -> QuickRead:
     """Write the SELECT of the lines of :people, by the column that names them.
 
     `only` is a condition on the newest events: looked for among all, it could take an age where an
@@ -49,7 +51,7 @@ def _statement(column: str, only: str = "TRUE") -> QuickRead:
     over a quarter of a year of partitions takes ten times as long as finding a person's events.
     """
     theirs = (
-        f"{column} = person AND event_type IN ({INTERESTED_TYPES}) AND {is_counted_sql()} "
+        f"{column} = person AND event_type IN ({types}) AND {is_counted_sql()} "
         # Not by the index of times: unaware of how long the span is, the planner reads it for
         # every day, which takes longer than all that a person did.
         "AND occurred_at + interval '0 s' BETWEEN :since AND :until"
@@ -80,17 +82,28 @@ WHERE {only} AND coalesce(item.product_id, event.product_id) IS NOT NULL"""
     )
 
 
-_OF_USERS = _statement("user_id")
-_OF_ANONYMOUS = _statement("anonymous_id", only="user_id IS NULL")
+_ALL, _BOUGHT = (
+    (
+        _statement("user_id", types=types),
+        _statement("anonymous_id", only="user_id IS NULL", types=types),
+    )
+    for types in (INTERESTED_TYPES, BOUGHT_TYPES)
+)
 
 
 def read_histories(
-    connection: Connection, people: Mapping[int, Person], *, now: datetime, days: int = HISTORY_DAYS
+    connection: Connection,
+    people: Mapping[int, Person],
+    *,
+    now: datetime,
+    days: int = HISTORY_DAYS,
+    bought: bool = False,
 ) -> dict[int, list[Line]]:
     """Give what each of some people did with products in the last days, newest first.
 
-    At most two statements, however many people are asked for. `connection` should keep the plans
-    of its statements, see `models.database.make_reader`.
+    With `bought` it is what they bought, however much else they did. At most two statements,
+    however many people are asked for. `connection` should keep the plans of its statements, see
+    `models.database.make_reader`.
     """
     users: dict[str, list[int]] = defaultdict(list)
     anonymous: dict[str, list[int]] = defaultdict(list)
@@ -100,7 +113,8 @@ def read_histories(
         for anonymous_id in person.anonymous_ids:
             anonymous[anonymous_id].append(number)
     found: dict[int, list[Line]] = {number: [] for number in people}
-    for statement, owners in ((_OF_USERS, users), (_OF_ANONYMOUS, anonymous)):
+    statements = _BOUGHT if bought else _ALL
+    for statement, owners in zip(statements, (users, anonymous), strict=True):
         if not owners:
             continue
         rows = statement.rows(connection, people=list(owners), **_bounds(now, days))
@@ -151,9 +165,16 @@ class Known:
 
 
 _PEOPLE = QuickRead(
-    """
+    f"""
 SELECT number, known.user_id, known.anonymous_id,
-    ARRAY(SELECT anonymous_id FROM identities WHERE user_id = known.user_id) AS linked,
+    ARRAY(
+        SELECT anonymous_id FROM (
+            SELECT anonymous_id FROM identities WHERE user_id = known.user_id
+            ORDER BY linked_at DESC, anonymous_id LIMIT {LINKS_READ}
+        ) AS newest
+        WHERE NOT EXISTS (SELECT FROM suppressions WHERE digest =
+            sha256(CAST(:anonymous_salt AS bytea) || convert_to(anonymous_id, 'UTF8')))
+    ) AS linked,
     EXISTS (SELECT FROM suppressions WHERE digest IN (
         sha256(CAST(:user_salt AS bytea) || convert_to(known.user_id, 'UTF8')),
         sha256(CAST(:anonymous_salt AS bytea) || convert_to(known.anonymous_id, 'UTF8')))
@@ -174,7 +195,9 @@ def read_people(
     *,
     salts: Mapping[str, bytes] | None,
 ) -> dict[int, Known]:
-    """Find the people behind some (user_id, anonymous_id), with all ids that are linked to them.
+    """Find the people behind some (user_id, anonymous_id), with the newest ids linked to them.
+
+    Linked ids that are suppressed themselves are none of theirs.
 
     `salts` are those of `Salts.as_parameters`; without them nobody can be suppressed.
     """

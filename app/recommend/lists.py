@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,11 +14,12 @@ from sqlalchemy import Connection
 from app.champion import Champion
 from app.recommend.diversity import pick_diverse
 from app.recommend.ladder import Asked, climb
-from app.recommend.ranking import AGAIN, PERSONS, Ranking, likeness
+from app.recommend.ranking import AGAIN, CATEGORY, PERSONS, Ranking, likeness
 from app.recommend.shelves import Shelves
 from app.recommend.trending import Trending
 from app.recommend.wish import Wish
 from app.schemas.figures import DIGITS, money_text
+from ml.memory import DAY_S
 from ml.serving import Recommendation
 from models.histories import HISTORY_DAYS, Line, read_histories, read_people
 from models.person import Person
@@ -40,57 +43,68 @@ class Maker:
 
     def make(self, wishes: Sequence[Wish]) -> list[dict[str, Any]]:
         """Make a list for each wish, as plain values of JSON."""
-        histories = self._read_histories(wishes)
-        asked = [self._ask(wish, histories.get(number, ())) for number, wish in enumerate(wishes)]
+        people = self._read_people(wishes)
+        histories = read_histories(
+            self.connection, people, now=self.now, days=max(map(self._history_days, wishes))
+        )
+        bought = self._read_bought(people)
+        asked = [
+            self._ask(wish, histories.get(number, ()), bought.get(number, frozenset()))
+            for number, wish in enumerate(wishes)
+        ]
         shelves = Shelves(self.connection, self.trending, today=self.now.date())
         shelves.learn(name for item in asked for name in _products_of(item))
         return [self._finish(item, shelves) for item in asked]
 
-    def _read_histories(self, wishes: Sequence[Wish]) -> dict[int, list[Line]]:
-        """Read what the people of some wishes did; of who is suppressed, nothing."""
+    def _read_people(self, wishes: Sequence[Wish]) -> dict[int, Person]:
+        """Find out who some wishes are for; of who is suppressed, nobody knows anything."""
         ids = {
             number: (wish.user_id, wish.anonymous_id)
             for number, wish in enumerate(wishes)
             if wish.is_personal
         }
         known = read_people(self.connection, ids, salts=self.salts)
-        people = {
+        return {
             number: found.person if wishes[number].linked else Person.of(*ids[number])
             for number, found in known.items()
             if not found.suppressed
         }
-        return read_histories(
-            self.connection, people, now=self.now, days=self._history_days(wishes)
-        )
 
-    def _history_days(self, wishes: Sequence[Wish]) -> int:
-        """Choose how far back histories go: as far as those that the model learned from.
+    def _read_bought(self, people: Mapping[int, Person]) -> dict[int, frozenset[str]]:
+        """Read what people bought so lately that it stays out of their lists."""
+        if not self.bought_days:
+            return {}
+        found = read_histories(
+            self.connection, people, now=self.now, days=self.bought_days, bought=True
+        )
+        return {
+            number: frozenset(line.product_id for line in lines) for number, lines in found.items()
+        }
+
+    def _history_days(self, wish: Wish) -> int:
+        """Choose how far back a history goes: as far as those that the model learned from.
 
         Where something older decides what may be shown, all that is kept for lists is read.
         """
-        if self.champion is None or any(wish.exclude_seen for wish in wishes):
+        if self.champion is None or wish.exclude_seen:
             return HISTORY_DAYS
-        return min(HISTORY_DAYS, max(self.champion.days, self.bought_days))
+        return min(HISTORY_DAYS, self.champion.days)
 
-    def _ask(self, wish: Wish, history: Sequence[Line]) -> Asked:
+    def _ask(self, wish: Wish, read: Sequence[Line], bought: frozenset[str]) -> Asked:
         exclude_seen = wish.exclude_seen
         if exclude_seen is None:
             exclude_seen = self.champion is None or not self.champion.model.has_again
-        lately_s = timedelta(days=self.bought_days).total_seconds()
-        hides_bought = self.bought_days > 0
-        left_out = {
-            line.product_id
-            for line in history
-            if exclude_seen or (hides_bought and line.bought and line.age_s < lately_s)
-        }
+        # Lists that are made together have no effect on each other.
+        history = _since(read, days=self._history_days(wish))
+        left_out = bought | {line.product_id for line in history if exclude_seen}
         exclude = wish.exclude | left_out
         anchor = wish.product_id or (history[0].product_id if history else None)
         if wish.product_id is not None:
             exclude |= {wish.product_id}
         ranking = None
         if self.champion is not None:
-            model = self.champion.model
-            ranking = Ranking(model, wish, history, again=not exclude_seen)
+            heard = _since(history, days=self.champion.days)
+            ranking = Ranking(self.champion.model, wish, heard, again=not exclude_seen)
         return Asked.of(wish, frozenset(exclude), ranking, anchor)
 
     def _finish(self, asked: Asked, shelves: Shelves) -> dict[str, Any]:
@@ -115,6 +129,11 @@ class Maker:
         }
 
 
+def _since(history: Sequence[Line], *, days: int) -> Sequence[Line]:
+    """Give what of a history, newest first, happened in the last days."""
+    return history[: bisect_right(history, days * DAY_S, key=attrgetter("age_s"))]
+
+
 def _products_of(asked: Asked) -> Iterable[str]:
     if asked.anchor is not None:
         yield asked.anchor
@@ -125,7 +144,9 @@ def _products_of(asked: Asked) -> Iterable[str]:
 
 
 def _unnamed(item: Recommendation) -> Recommendation:
-    """Let an item say nothing of what the person did: that they met it before is such a thing."""
+    """Let an item say nothing of what the person did: that they met it, or its category, before."""
+    if item.rung == CATEGORY:
+        return replace(item, reason=UNNAMED)
     if item.because is None:
         return item
     rung = PERSONS if item.rung == AGAIN else item.rung

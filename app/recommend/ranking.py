@@ -16,6 +16,8 @@ from models.shelves import Card
 
 #: The rungs of what the model gives to everybody, to a person, and to one who met it before.
 EVERYBODYS, PERSONS, AGAIN = "popular", "person", "again"
+#: The rung of what is popular in the category of what a list is about.
+CATEGORY = "category"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from app.recommend.ranking import CATEGORY
 from app.recommend.trending import Trending
 from ml.serving import Recommendation
 from models.shelves import (
+    ALL,
     Card,
     Filter,
     read_best_rated,
@@ -20,6 +22,9 @@ from models.shelves import (
     read_wanted_cards,
 )
 
+#: So many filters of a request are asked of the database, and remembered: one list has two, its
+#: own, and that with the category of what it is about. For more of them all products are read once.
+_FILTERS = 2
 #: Products of the trending list whose cards are read at a time.
 _CHUNK = 200
 
@@ -32,7 +37,8 @@ class Shelves:
         self._trending = trending
         self._today = today
         self._cards: dict[str, Card | None] = {}
-        self._wanted: dict[Filter, dict[str, Card]] = {}
+        self._wanted: dict[Filter, Set[str]] = {}
+        self._every: dict[str, Card] | None = None
 
     def learn(self, product_ids: Iterable[str]) -> None:
         """Read the cards of products that were not asked for before, with one statement."""
@@ -46,9 +52,21 @@ class Shelves:
     def wanted(self, wanted: Filter) -> Set[str]:
         """Give every product that may be shown and meets the filter, and learn its card."""
         if wanted not in self._wanted:
-            self._wanted[wanted] = read_wanted_cards(self._connection, wanted)
-            self._cards |= self._wanted[wanted]
-        return self._wanted[wanted].keys()
+            found = self._find(wanted)
+            if len(self._wanted) == _FILTERS:
+                del self._wanted[next(iter(self._wanted))]
+            self._wanted[wanted] = found
+        return self._wanted[wanted]
+
+    def _find(self, wanted: Filter) -> Set[str]:
+        if len(self._wanted) < _FILTERS:
+            found = read_wanted_cards(self._connection, wanted)
+            self._cards |= found
+            return found.keys()
+        if self._every is None:
+            self._every = read_wanted_cards(self._connection, ALL)
+            self._cards |= self._every
+        return {name for name, card in self._every.items() if wanted.admits(card)}
 
     def category(self, category: str, wanted: Filter) -> Iterator[Recommendation]:
         """Give what is trending in a category."""
@@ -56,7 +74,7 @@ class Shelves:
             return
         narrow = Filter(frozenset({category}), wanted.min_price, wanted.max_price)
         for product_id, score in self._trending_among(self.wanted(narrow)):
-            yield Recommendation(product_id, score, f"popular in {category}", "category")
+            yield Recommendation(product_id, score, f"popular in {category}", CATEGORY)
 
     def trending(self, wanted: Filter) -> Iterator[Recommendation]:
         """Give what is trending in the shop."""

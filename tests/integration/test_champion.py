@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import DBAPIError
 
 from app.champion import ChampionHolder
 from app.recommend.ranking import likeness
@@ -185,3 +186,28 @@ def test_without_a_database_there_is_no_model_and_nobody_waits_for_one_long() ->
 
     assert away.current() is None
     away.stop()
+
+
+def test_a_database_that_fails_while_a_model_is_loaded_is_no_fault_of_the_model(
+    engine: Engine, holder: ChampionHolder
+) -> None:
+    fill_shop(engine)
+    version = train(engine)["version"]
+    ended: list[int] = []
+
+    def end_the_backend(connection: Connection, _: Any, statement: str, *rest: Any) -> None:
+        if "model_artefacts.content" in statement and not ended:
+            ended.append(connection.connection.dbapi_connection.info.backend_pid)  # type: ignore[union-attr]
+            with engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": ended[0]})
+
+    event.listen(engine, "before_cursor_execute", end_the_backend)
+    with pytest.raises(DBAPIError):
+        holder.refresh()
+    event.remove(engine, "before_cursor_execute", end_the_backend)
+    holder.refresh()
+
+    served = holder.current()
+    assert served is not None
+    assert (served.version, holder.refused) == (version, None)
+    assert ended

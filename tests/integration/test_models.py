@@ -421,9 +421,14 @@ def test_a_served_model_that_is_gone_is_told_and_the_one_before_serves(
 
 
 def test_find_fault_survives_whatever_a_manifest_says(trained: ModelArtefact) -> None:
+    without_window = {**trained.manifest, "window": None}
     for manifest in ({}, {**trained.manifest, "recipe": None}, {**trained.manifest, "parts": 7}):
         crafted = ModelArtefact(
             content=trained.content, sha256=trained.sha256, manifest=manifest, version=1
         )
         assert find_fault(crafted) is None or isinstance(find_fault(crafted), str)
+    crafted = ModelArtefact(
+        content=trained.content, sha256=trained.sha256, manifest=without_window, version=1
+    )
+    assert find_fault(crafted) is not None
     assert find_fault(trained) is None

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 from app.recommend.diversity import pick_diverse
 from app.schemas.recommendations import RecommendationList
 from models.database import transaction
+from models.histories import HISTORY_EVENTS
 from tasks.aggregate import aggregate_dirty
 from tests.builders import NOW, NOW_MS, body, empty, store_events
 from tests.integration.test_door import check_problem
@@ -242,3 +243,28 @@ def test_what_was_bought_lately_stays_out_where_the_shop_says_so(
 
     assert shown(week.get(asked)) == ["tea"]
     assert sorted(shown(app_with().get(asked))) == ["kettle", "tea"]
+
+
+def test_what_was_bought_stays_out_however_much_happened_since(
+    app_with: Callable[..., FlaskClient], engine: Engine
+) -> None:
+    catalogue(engine, {"product_id": "kettle"}, {"product_id": "tea"})
+    bought = {"event_type": "purchase", "product_id": "kettle", "user_id": "u"}
+    since = [look("tea", ms=NOW_MS - 1000 * n) for n in range(HISTORY_EVENTS)]
+    store_events(engine, {**bought, "occurred_at": NOW_MS - 86_400_000}, *since)
+
+    week = app_with(recommendations_bought_days=7)
+
+    assert shown(week.get(f"{URL}/user/u?exclude_seen=false")) == ["tea"]
+
+
+def test_each_list_of_a_batch_has_its_own_filter(client: FlaskClient, engine: Engine) -> None:
+    priced = ({"product_id": f"p{n}", "price": n} for n in range(12))
+    catalogue(engine, *priced, {"product_id": "without"})
+    wishes = [{"min_price": str(low), "max_price": str(low + 2)} for low in range(9)]
+
+    results = body(client.post(f"{URL}/batch", json={"requests": wishes * 2}))["results"]
+
+    for number, result in enumerate(results):
+        found = {item["product_id"] for item in result["recommendations"]}
+        assert found == {f"p{number % 9 + more}" for more in range(3)}

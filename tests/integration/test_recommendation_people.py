@@ -17,12 +17,13 @@ from app.schemas.recommendations import RecommendationList, WishResults
 from ml.reasons import POPULAR
 from models.api_keys import ADMIN, create_key
 from models.database import transaction
-from models.histories import HISTORY_EVENTS, read_histories
+from models.histories import HISTORY_EVENTS, LINKS_READ, read_histories, read_people
 from models.identities import link
 from models.person import Person
 from models.suppressions import OPT_OUT, Salts, suppress
 from recommendation_ids import read_recommendation_id
 from settings import Settings
+from tasks.aggregate import aggregate_dirty
 from tasks.ingest import Drainer
 from tests.builders import DAY_MS, NOW, NOW_MS, body, store_events
 from tests.integration.test_door import check_problem
@@ -276,6 +277,20 @@ def test_a_history_reaches_as_far_back_as_what_the_model_learned_from(
     assert "person" not in rungs(stranger)
 
 
+@pytest.mark.usefixtures("shop")
+def test_a_list_is_the_same_whoever_elses_is_made_with_it(
+    client: FlaskClient, engine: Engine
+) -> None:
+    older = [look(f"p3{n}", "fan", NOW_MS - 30 * DAY_MS - n) for n in range(10)]
+    store_events(engine, *older)
+    wishes = [{"user_id": "fan", "n": 40}, {"user_id": "other", "exclude_seen": True}]
+
+    together = body(client.post(f"{URL}/batch", json={"requests": wishes}))["results"][0]
+
+    alone = body(client.get(f"{URL}/user/fan?n=40"))
+    assert together["recommendations"] == alone["recommendations"]
+
+
 def test_of_very_many_events_the_newest_are_a_history(engine: Engine, session: Session) -> None:
     many = [look(f"p{n}", "u", NOW_MS - n * 600_000) for n in range(HISTORY_EVENTS + 50)]
     store_events(engine, *many)
@@ -321,3 +336,50 @@ def test_a_database_that_was_restarted_costs_no_answer(
 
     assert True in ended
     assert len(shown(client.get(f"{URL}/{path}"))) == 3
+
+
+def test_what_somebody_did_who_opted_out_counts_for_no_user_they_are_linked_to(
+    engine: Engine, session: Session, settings: Settings
+) -> None:
+    salts = Salts.of(settings.secret_key)
+    with transaction(engine) as opened:
+        link(opened, "gone", "u")
+        link(opened, "stays", "u")
+        suppress(opened, salts, salts.digests(None, ["gone"]), reason=OPT_OUT)
+
+    known = read_people(session.connection(), {0: ("u", None)}, salts=salts.as_parameters())
+
+    assert known[0].person == Person("u", ("stays",))
+    assert not known[0].suppressed
+
+
+def test_of_very_many_linked_ids_the_newest_count(engine: Engine, session: Session) -> None:
+    with transaction(engine) as opened:
+        for number in range(LINKS_READ):
+            link(opened, f"old {number}", "u")
+    with transaction(engine) as opened:
+        link(opened, "new", "u")
+
+    known = read_people(session.connection(), {0: ("u", None)}, salts=None)
+
+    assert len(known[0].person.anonymous_ids) == LINKS_READ
+    assert "new" in known[0].person.anonymous_ids
+
+
+def test_nobody_learns_of_which_category_a_person_met_something(
+    client: FlaskClient, engine: Engine, admin: Headers
+) -> None:
+    catalogue(engine, *numbered(3, category="hats"))
+    store_events(engine, look("p000", "u"), *(look(f"p00{n}", "other") for n in range(3)))
+    aggregate_dirty(engine, now=NOW, zone="UTC")
+
+    told, hidden = (
+        {
+            item["reason"]
+            for item in body(client.get(f"{URL}/user/u?n=2", headers=headers))["recommendations"]
+        }
+        for headers in (admin, {})
+    )
+
+    assert told == {"popular in hats"}
+    assert hidden == {UNNAMED}

@@ -210,6 +210,9 @@ def test_objects_are_refused_and_nothing_in_them_runs(tmp_path):
         ({"product_id_offsets": npy(np.array([0, 2, 3, 6]))}, "not UTF-8"),
         ({"product_id_bytes": npy(np.frombuffer(b"aaaaaa", np.uint8)),
           "product_id_offsets": npy(np.array([0, 2, 4, 6]))}, "twice"),
+        ({"factors": npy(np.ones((3, 513), np.float16))}, "513 factors, at most 512"),
+        ({"knn_products": npy(np.zeros(9, np.uint16)), "knn_scores": npy(np.ones(9, np.float16)),
+          "knn_starts": npy(np.array([0, 9, 9, 9]))}, "a row of knn has 9 of 3 products"),
         ({"attributes": npy(np.asfortranarray(np.zeros((3, 15), np.int32)))}, "header"),
     ],
 )  # fmt: skip
