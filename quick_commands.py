@@ -39,6 +39,9 @@ class QuickCommands:
             connection.disconnect()
             self._client.connection_pool.release(connection)
             raise
+        if connection.should_reconnect():
+            # The server is about to move: the next command finds where to.
+            connection.disconnect()
         self._kept.append(connection)
         return answer
 

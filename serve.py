@@ -32,7 +32,7 @@ _LOADED_LATER = ("celery.fixups.django", "celery.worker.worker", "flask_sqlalche
 #: So long a connection waits in the kernel for its first byte. A server that ends in order closes
 #: those on which it has read nothing yet, though a request may be on its way.
 _FIRST_BYTE_S = 5
-#: The socket that a supervisor passes with LISTEN_PID, see sd_listen_fds(3).
+#: The TCP socket that a supervisor passes with LISTEN_PID, see sd_listen_fds(3).
 _PASSED = 3
 
 

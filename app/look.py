@@ -51,11 +51,12 @@ class Look(Generic[T]):
         with self._lock:
             look = self._under_way
             if look is None or look.done():
-                look = self._under_way = Future()
-                self._until = monotonic() + self.within_s
+                look = Future()
                 threading.Thread(
                     target=self._work, args=(look,), name=self._name, daemon=True
                 ).start()
+                # Only now: nobody would end the look of a thread that did not start.
+                self._under_way, self._until = look, monotonic() + self.within_s
             left_s = self._until - monotonic()
         try:
             return look.result(max(left_s, 0.0))

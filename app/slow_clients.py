@@ -30,8 +30,8 @@ CROWD = 128
 CROWD_TIMEOUT_S = 5.0
 
 #: Of `struct tcp_info` (linux/tcp.h): the state, the ages in milliseconds of the last data sent and
-#: received, and how many bytes the peer has acknowledged.
-_TCP_INFO = struct.Struct("=B43xI4xI64xQ")
+#: received, and how many bytes the peer has acknowledged and sent.
+_TCP_INFO = struct.Struct("=B43xI4xI64xQQ")
 _ESTABLISHED, _LISTEN = 1, 10
 
 
@@ -82,23 +82,29 @@ class SlowClients:
         """Look at the connections once; give how many were ended.
 
         Nobody knows the connection of a request that is worked on. So while one takes longer than
-        the timeout, the connections from its address are left alone.
+        a look, the connections from its address are left alone. A request that came in one packet
+        with the one before it, and one that was told to continue, look answered: when somebody
+        waits for twice the timeout, whoever is silent may be the one.
         """
         now = self._clock()
         is_crowd = len(self._waiting) >= CROWD
         timeout_s = min(self._timeout_s, CROWD_TIMEOUT_S) if is_crowd else self._timeout_s
-        long_at_work = {
-            address for address, since in list(self._working.values()) if now - since >= timeout_s
+        oldest = min(list(self._waiting.values()), default=now)
+        somebody_hides = now - oldest >= 2 * timeout_s
+        at_work = {
+            address
+            for address, since in list(self._working.values())
+            if now - since >= LOOK_EVERY_S
         }
         seen: dict[int, tuple[int, float]] = {}
         ended = 0
         for found, connection in read_connections():
-            if not found.brings_request or found.peer in long_at_work:
+            if not (found.brings_request or somebody_hides):
                 continue
             answered_bytes, since = self._seen.get(found.inode, (found.answered_bytes, now))
             if answered_bytes != found.answered_bytes:
                 since = now
-            if now - since < timeout_s:
+            if now - since < timeout_s or found.peer in at_work:
                 seen[found.inode] = found.answered_bytes, since
                 continue
             with contextlib.suppress(OSError):
@@ -111,9 +117,9 @@ class SlowClients:
         # Threads do not survive a fork, and servers may fork after loading the app.
         with self._lock:
             if self._pid != os.getpid():
-                self._pid = os.getpid()
                 if sys.platform == "linux":
                     threading.Thread(target=self._watch, name="slow-clients", daemon=True).start()
+                self._pid = os.getpid()
 
     def _watch(self) -> None:
         while True:
@@ -125,7 +131,7 @@ class SlowClients:
                 continue
             try:
                 ended = self.end_slow()
-            except OSError as error:
+            except (OSError, struct.error) as error:
                 log.warning("connections_unreadable", error=type(error).__name__)
                 continue
             if ended:
@@ -137,13 +143,14 @@ def read_connections() -> Iterator[tuple[Connection, socket.socket]]:
     ports: set[int] = set()
     for connection, _ in _sockets(_LISTEN):
         ports.add(connection.getsockname()[1])
-    for connection, (_, sent_ms, received_ms, acknowledged) in _sockets(_ESTABLISHED):
+    for connection, (_, sent_ms, received_ms, answered, received) in _sockets(_ESTABLISHED):
         if connection.getsockname()[1] in ports:
             found = Connection(
                 inode=os.fstat(connection.fileno()).st_ino,
                 peer=connection.getpeername()[0],
-                answered_bytes=acknowledged,
-                brings_request=received_ms < sent_ms,
+                answered_bytes=answered,
+                # A connection may begin with its first packet: then both ages are the same.
+                brings_request=received_ms < sent_ms or (received > 0 and answered == 0),
             )
             yield found, connection
 
@@ -155,10 +162,20 @@ def _sockets(state: int) -> Iterator[tuple[socket.socket, tuple[int, ...]]]:
         with contextlib.suppress(OSError):
             if not os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
                 continue
-            with socket.socket(fileno=os.dup(number)) as double:
+            with _double(number) as double:
                 if double.family not in (socket.AF_INET, socket.AF_INET6):
                     continue
                 info = double.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
                 values = _TCP_INFO.unpack(info)
                 if values[0] == state:
                     yield double, values
+
+
+def _double(number: int) -> socket.socket:
+    double = os.dup(number)
+    try:
+        return socket.socket(fileno=double)
+    except OSError:
+        # It is no socket any more.
+        os.close(double)
+        raise

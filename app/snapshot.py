@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from models.database import transaction
@@ -64,13 +63,13 @@ class Snapshot(Generic[T]):
         self._wanted.set()
 
     def refresh(self) -> None:
-        """Read the value now. Raises SQLAlchemyError when it cannot be read."""
+        """Read the value now. Raises whatever keeps it from being read; then it is stale."""
         try:
             with transaction(self._engine) as session:
                 self.value = self._read(session, self.value)
             self.is_stale = False
             self._loaded.set()
-        except SQLAlchemyError:
+        except Exception:
             self.is_stale = True
             raise
         finally:
@@ -88,7 +87,8 @@ class Snapshot(Generic[T]):
         while not self._stopped.is_set():
             try:
                 self.refresh()
-            except SQLAlchemyError as error:
+            # Whatever it is: a thread that ended here would be missed by nobody.
+            except Exception as error:
                 if self._stopped.is_set():
                     return
                 log.warning("snapshot_not_read", name=self._name, error=type(error).__name__)

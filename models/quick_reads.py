@@ -34,5 +34,5 @@ class QuickRead:
             refused = driver_error(error, self._statement, raw)
             if is_stale(refused):
                 connection.invalidate()
-                connection.engine.dispose(close=False)
+                connection.engine.dispose()
             raise refused from error

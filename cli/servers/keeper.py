@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+
+import psutil
 
 from cli.backoff import Backoff, how_ended
 from cli.servers.process import RunningServer, ServerError, Tell
@@ -35,7 +38,9 @@ class KeptServer:
         if self._running and (code := self._running.poll()) is not None:
             log = self._running.log
             # Takes away what it left beside its files.
-            self.stop()
+            with contextlib.suppress(psutil.Error, OSError):
+                self.stop()
+            self._running = None
             tell(f"{self.name} ended ({how_ended(code)}); {self._wait()} (log: {log})")
         elif self._running is None and time.monotonic() >= self._due:
             self._began = time.monotonic()

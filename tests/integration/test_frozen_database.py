@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn
 from sqlalchemy import Engine, text
 
-from app.look import SilentError
+from app.look import Look, SilentError
 from app.state import State
 from models.database import engine_options, transaction
 from models.job_runs import record_end, record_start
@@ -147,3 +148,18 @@ def test_a_connection_ends_when_the_other_side_has_vanished(silent: socket.socke
     connection.finish()
 
     assert limits == [10, 5, 3, 25_000]
+
+
+def test_a_look_whose_thread_did_not_start_is_not_waited_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    look = Look(engine, lambda session: session.scalar(text("SELECT 1")), name="look")
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            look.ask()
+
+    assert look.ask() == 1

@@ -41,6 +41,17 @@ def test_a_command_is_tried_again_when_the_server_has_closed_the_connection(
     client.close()
 
 
+def test_a_connection_whose_server_moves_is_made_anew_once(client: redis.Redis) -> None:
+    commands = QuickCommands(client)
+    first = commands.execute_command("CLIENT", "ID")
+    commands._kept[0].mark_for_reconnect()
+    ids = [commands.execute_command("CLIENT", "ID") for _ in range(3)]
+
+    assert ids[0] == first
+    assert ids[1] == ids[2] != first
+    client.close()
+
+
 def test_an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_command(
     client: redis.Redis,
 ) -> None:

@@ -87,6 +87,53 @@ def test_a_request_that_does_not_arrive_is_ended_after_the_timeout(
     assert is_ended(client)
 
 
+def test_a_connection_that_begins_with_its_first_packet_is_ended_too(
+    server: Server, clock: Clock
+) -> None:
+    server.listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)
+    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
+    client = socket.create_connection(server.listening.getsockname())
+    client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+    server.open += [client, server.listening.accept()[0]]
+    first = slow.end_slow()
+    clock.now = TIMEOUT_S
+
+    assert (first, slow.end_slow()) == (0, 1)
+    assert is_ended(client)
+
+
+def test_a_request_that_hides_behind_an_answer_is_ended_when_somebody_waits_too_long(
+    server: Server, clock: Clock
+) -> None:
+    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
+    client, accepted = server.connect()
+    send(client, accepted, b"a request, and half of the next one")
+    send(accepted, client, b"answer")
+    with slow.waiting():
+        ended = []
+        for clock.now in (0, TIMEOUT_S, 2 * TIMEOUT_S, 3 * TIMEOUT_S):
+            ended.append(slow.end_slow())
+
+    assert ended == [0, 0, 0, 1]
+    assert is_ended(client)
+
+
+def test_a_request_that_came_slowly_and_is_worked_on_gets_its_answer(
+    server: Server, clock: Clock
+) -> None:
+    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
+    client, accepted = server.connect()
+    send(client, accepted, b"request")
+    slow.end_slow()
+    clock.now = TIMEOUT_S - 5
+    with slow.working("127.0.0.1"):
+        clock.now = TIMEOUT_S
+        during = slow.end_slow()
+
+    assert during == 0
+    assert not is_ended(client)
+
+
 def test_idle_and_answered_connections_are_left_alone(server: Server, clock: Clock) -> None:
     slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
     idle, _ = server.connect()

@@ -79,3 +79,14 @@ def test_all_web_processes_take_connections_from_one_socket(settings):
 
 def _sockets(process: psutil.Process) -> set[int]:
     return {item.stat().st_ino for item in Path(f"/proc/{process.pid}/fd").iterdir()}
+
+
+def test_a_client_that_falls_silent_is_ended(settings):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as held,
+        web_server(replace(settings, request_timeout_s=1), held),
+        socket.create_connection(held.getsockname(), timeout=60) as silent,
+    ):
+        silent.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+
+        assert silent.recv(65_536) == b""
