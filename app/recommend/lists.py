@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -19,7 +19,6 @@ from app.recommend.shelves import Shelves
 from app.recommend.trending import Trending
 from app.recommend.wish import Wish
 from app.schemas.figures import DIGITS, money_text
-from ml.memory import DAY_S
 from ml.serving import Recommendation
 from models.histories import HISTORY_DAYS, Line, read_histories, read_people
 from models.person import Person
@@ -131,7 +130,8 @@ class Maker:
 
 def _since(history: Sequence[Line], *, days: int) -> Sequence[Line]:
     """Give what of a history, newest first, happened in the last days."""
-    return history[: bisect_right(history, days * DAY_S, key=attrgetter("age_s"))]
+    limit_s = timedelta(days=days).total_seconds()
+    return history[: bisect_right(history, limit_s, key=attrgetter("age_s"))]
 
 
 def _products_of(asked: Asked) -> Iterable[str]:
