@@ -281,7 +281,7 @@ class Heard:
         column[spoken_for] = np.arange(len(spoken_for))
         voices = np.zeros((len(self.places), len(spoken_for)), np.float32)
         for said in self._notes:
-            voices += said.voices_for(column, len(spoken_for))
+            voices += said.voices_for(column, len(spoken_for), places=len(self.places))
         for folded, loud, factors in self._factor_notes:
             voices += loud * folded.voices_for(factors[spoken_for])
         loudest = self.places[voices.argmax(axis=0)]

@@ -38,40 +38,42 @@ class Said(NamedTuple):
     ----------
     scores : ndarray of float32, shape (products,)
         What they add to the score of each product.
+    place : ndarray of int64, shape (rows,)
+        Of which product of the history each row of a table is.
     row, product : ndarray of int64, shape (entries,)
-        The cell of `volume` that speaks, and the product it speaks for.
+        The row that speaks, and the product it speaks for.
     score : ndarray of float32, shape (entries,)
-    volume : ndarray of float32, shape (tables, places)
-        How loud each product of the history is in each table: an entry's score times that is
-        what it adds, but for the bend of its root.
+    volume : ndarray of float32, shape (rows,)
+        How loud the row is: an entry's score times that is what it adds, but for the bend of its
+        root.
     """
 
     scores: FloatArray
+    place: Places
     row: Places
     product: Places
     score: FloatArray
     volume: FloatArray
 
-    def voices_for(self, column: Places, count: int) -> FloatArray:
+    def voices_for(self, column: Places, count: int, *, places: int) -> FloatArray:
         """Return how loud the products of the history speak for some products.
 
         Parameters
         ----------
         column : ndarray of int64, shape (products,)
             Where each of them comes to stand, -1 for those not asked for.
-        count : int
-            How many are asked for.
+        count, places : int
+            How many are asked for, and how many the history has.
 
         Returns
         -------
         ndarray, shape (places, count)
         """
-        places = self.volume.shape[1]
         at = column[self.product]
         heard = np.flatnonzero(at >= 0)
         row = self.row[heard]
-        voice = self.volume.ravel()[row] * self.score[heard]
-        cell = (row % places) * count + at[heard]
+        voice = self.volume[row] * self.score[heard]
+        cell = self.place[row] * count + at[heard]
         told = np.bincount(cell, voice, places * count)
         return told.reshape(places, count).astype(np.float32)
 
@@ -109,6 +111,9 @@ class Tables:
     def __init__(self, stack: Stack, signals: Mapping[str, tuple[float, float]]) -> None:
         self._stack = stack
         self._asked = _asked(stack.names, signals)
+        # Which table is asked with which memory, shape (tables, memories).
+        asks = [(item.straight != 0) | (item.root != 0) for item in self._asked]
+        self._asks = np.array(asks, bool).reshape(-1, len(stack.names)).T
 
     def say(
         self, places: Places, remembered: Mapping[str, FloatArray], ranked: FloatArray
@@ -127,12 +132,16 @@ class Tables:
         if not self._asked:
             return None
         size, tables = self._stack.num_products, np.arange(len(self._stack.names) + 1)
-        rows = (tables[:-1, None] + places * (len(tables) - 1)).ravel()
+        strengths = np.stack([remembered[asked.memory] for asked in self._asked])
+        # What every memory that asks a table has forgotten need not be fetched from it.
+        of_table, of_place = np.nonzero(self._asks @ (strengths > 0))
+        rows = of_table + places[of_place] * (len(tables) - 1)
         row, product, score = self._stack.rows.gather(rows)
         if len(row) == 0:
             return None
         row_lengths = self._stack.rows.lengths(rows)
-        entry_starts = np.searchsorted(row, tables * len(places))
+        row_starts = np.searchsorted(of_table, tables)
+        entry_starts = np.searchsorted(row, row_starts)
         # A cell is a product of a table.
         cell = product + np.repeat(tables[:-1] * size, np.diff(entry_starts))
         cells, cell_of = _number(cell, tables[-1] * size)
@@ -141,13 +150,12 @@ class Tables:
         cell_product = cells - np.repeat(tables[:-1] * size, cells_of_table)
         is_ranked = ranked[cell_product]
         added = np.zeros(len(cells), np.float32)
-        strengths = np.stack([remembered[asked.memory] for asked in self._asked])
         loud = np.zeros((len(self._asked), len(tables) - 1), np.float32)
         for number, (_, asked, straight, root) in enumerate(self._asked):
-            begin, end = asked.start * len(places), asked.stop * len(places)
+            begin, end = row_starts[asked.start], row_starts[asked.stop]
             entries = slice(entry_starts[asked.start], entry_starts[asked.stop])
             here = slice(cell_starts[asked.start], cell_starts[asked.stop])
-            strength = np.tile(strengths[number], asked.stop - asked.start)
+            strength = strengths[number][of_place[begin:end]]
             spoken = np.repeat(strength, row_lengths[begin:end]) * score[entries]
             scores = np.bincount(
                 cell_of[entries] - here.start, spoken, here.stop - here.start
@@ -160,7 +168,8 @@ class Tables:
             added[here] += weigh(shares, *weights)
             np.divide(np.maximum(straight + root, 0.0), best, out=loud[number], where=best > 0)
         total = np.bincount(cell_product, added, size).astype(np.float32)
-        return Said(total, row, product, score, loud.T @ strengths)
+        volume = (loud.T @ strengths)[of_table, of_place]
+        return Said(total, of_place, row, product, score, volume)
 
 
 def _largest(scores: FloatArray, starts: Places, tables: slice) -> FloatArray:
