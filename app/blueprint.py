@@ -31,7 +31,7 @@ _MEANINGS = {
 }
 
 
-class _ArgumentsParser(FlaskParser):
+class ArgumentsParser(FlaskParser):
     """webargs' parser, for JSON that Python can read and then cannot hold."""
 
     def load_json(self, req: Any, schema: Any) -> Any:
@@ -49,7 +49,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
     the OpenAPI document: the security it asks for and the problems it may answer with.
     """
 
-    ARGUMENTS_PARSER = _ArgumentsParser()
+    ARGUMENTS_PARSER = ArgumentsParser()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -7,9 +7,8 @@ scikit-learn. A model is never changed after it is made: threads may share it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +29,7 @@ __all__ = ["Met", "Method", "Model", "Recommendation"]
 Method = Literal["auto", "behaviour", "content"]
 
 
-@dataclass(frozen=True)
-class Recommendation:
+class Recommendation(NamedTuple):
     """One product of a list.
 
     Attributes

@@ -113,7 +113,7 @@ class Tables:
         self._asked = _asked(stack.names, signals)
         # Which table is asked with which memory, shape (tables, memories).
         asks = [(item.straight != 0) | (item.root != 0) for item in self._asked]
-        self._asks = np.array(asks, bool).reshape(-1, len(stack.names)).T
+        self._asks = np.array(asks, bool).reshape(len(asks), len(stack.names)).T
 
     def say(
         self, places: Places, remembered: Mapping[str, FloatArray], ranked: FloatArray

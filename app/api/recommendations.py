@@ -17,6 +17,7 @@ from app.clock import now
 from app.errors import Problem
 from app.recommend.access import Rights, needs_token, read_rights, require_rights
 from app.recommend.lists import Maker
+from app.recommend.queries import RememberingParser
 from app.recommend.wish import Wish, wish_of
 from app.schemas import examples
 from app.schemas.recommendations import (
@@ -33,7 +34,12 @@ from app.state import state
 from models.database import is_stale
 from models.suppressions import Salts
 
-blueprint = ApiBlueprint(
+
+class _Blueprint(ApiBlueprint):
+    ARGUMENTS_PARSER = RememberingParser()
+
+
+blueprint = _Blueprint(
     "recommendations", __name__, url_prefix="/api/recommendations", description="Recommendations"
 )
 _ITEM = WishItem()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -146,11 +146,11 @@ def _products_of(asked: Asked) -> Iterable[str]:
 def _unnamed(item: Recommendation) -> Recommendation:
     """Let an item say nothing of what the person did: that they met it, or its category, before."""
     if item.rung == CATEGORY:
-        return replace(item, reason=UNNAMED)
+        return item._replace(reason=UNNAMED)
     if item.because is None:
         return item
     rung = PERSONS if item.rung == AGAIN else item.rung
-    return replace(item, reason=UNNAMED, because=None, rung=rung)
+    return item._replace(reason=UNNAMED, because=None, rung=rung)
 
 
 def name_cause(item: Recommendation, name: str) -> str:
