@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from ml.factor_space import FactorSpace, FoldedIn
 from ml.layout import Arrays
 from ml.memory import MEMORIES, Histories, Pairs
 from ml.recipe import Choices, ListWeights
@@ -90,6 +91,8 @@ class PersonScorer:
     weights : ListWeights
     stack : Stack
         Of all tables that the weights need; lists share it.
+    space : FactorSpace or None
+        None where no signal is of factors; lists share it.
     trend : ndarray of float32, shape (products,)
         What the trends add to the score of each product.
     """
@@ -101,6 +104,7 @@ class PersonScorer:
         weights: ListWeights,
         *,
         stack: Stack,
+        space: FactorSpace | None,
         trend: FloatArray,
     ) -> None:
         self._choices = choices
@@ -122,10 +126,7 @@ class PersonScorer:
             ]
             for source in (OWN, FACTORS)
         )
-        if FACTORS in weights.sources:
-            self._factors = arrays["factors"].astype(np.float32)
-            met = self._factors[self._known]
-            self._gram = np.float32(choices.factors_unobserved_weight) * (met.T @ met)
+        self._space = space
 
     def hear(self, person: Person, seen: Places) -> Heard:
         """Score every product for a person.
@@ -147,8 +148,8 @@ class PersonScorer:
         }
         for memory, pair in self._own:
             heard.scores[places] += _weighed(remembered[memory], ranked[places], pair)[0]
-        if self._of_factors:
-            self._hear_factors(heard, remembered, ranked)
+        if self._space is not None and self._of_factors:
+            self._hear_factors(self._space, heard, remembered, ranked)
         said = self._tables.say(places, remembered, ranked)
         if said is not None:
             heard.scores += said.scores
@@ -164,25 +165,19 @@ class PersonScorer:
         return heard
 
     def _hear_factors(
-        self, heard: Heard, remembered: Mapping[str, FloatArray], ranked: FloatArray
+        self,
+        space: FactorSpace,
+        heard: Heard,
+        remembered: Mapping[str, FloatArray],
+        ranked: FloatArray,
     ) -> None:
-        folded = [self._fold_in(heard.places, remembered[memory]) for memory, _ in self._of_factors]
-        scores = self._factors @ np.stack([part.factors for part in folded], axis=1)
+        folded = [space.fold_in(heard.places, remembered[memory]) for memory, _ in self._of_factors]
+        scores = space.factors @ np.stack([part.factors for part in folded], axis=1)
         for part, score, (_, pair) in zip(folded, scores.T, self._of_factors, strict=True):
             added, voice = _weighed(np.ascontiguousarray(score), ranked, pair)
             heard.scores += added
             if voice > 0:
-                heard.note_factors(part, voice, self._factors)
-
-    def _fold_in(self, places: Places, strength: FloatArray) -> FoldedIn:
-        """Fold a history into factors as `ml.estimators.factors.ImplicitFactors.fold_in`."""
-        met = self._factors[places]
-        right: FloatArray = met.T * strength
-        share = self._choices.factors_unobserved_weight * len(self._trend)
-        ridge = self._choices.factors_regularisation * (np.count_nonzero(strength) + share)
-        left: FloatArray = self._gram + right @ met
-        left[np.diag_indices_from(left)] += np.float32(ridge)
-        return FoldedIn(left, right, np.linalg.solve(left, right.sum(axis=1)))
+                heard.note_factors(part, voice, space.factors)
 
     def _nearest_kin(self) -> Places:
         """Return for each product the one that is spoken of: of one nobody met, the most alike."""
@@ -210,39 +205,6 @@ def _weighed(
     best = max(float((scores * ranked).max(initial=0.0)), 0.0)
     loud = sum(pair) / best if best > 0 and sum(pair) > 0 else 0.0
     return weigh(scale(scores, np.array([best])), *pair), np.float32(loud)
-
-
-class FoldedIn(NamedTuple):
-    """A person's factors, and what they were made of: `left` @ factors = the sum of `right`.
-
-    Attributes
-    ----------
-    left : ndarray of float32, shape (k, k)
-    right : ndarray of float32, shape (k, places)
-    factors : ndarray of float32, shape (k,)
-    """
-
-    left: FloatArray
-    right: FloatArray
-    factors: FloatArray
-
-    def voices_for(self, asked: FloatArray) -> FloatArray:
-        """Return the part of each product of the history in the scores of some products.
-
-        That a score is a sum over the history is how Hu, Koren and Volinsky (2008) explain it.
-
-        Parameters
-        ----------
-        asked : ndarray of float32, shape (count, k)
-            The factors of these products.
-
-        Returns
-        -------
-        ndarray of float32, shape (places, count)
-        """
-        # `left` is symmetric: the few products are solved for, not the whole history.
-        voices: FloatArray = self.right.T @ np.linalg.solve(self.left, asked.T)
-        return voices
 
 
 class Heard:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ml.factor_space import FactorSpace
 from ml.layout import ATTRIBUTES, VALUES_PER_ATTRIBUTE, Arrays, ArtefactError, decode_ids
 from ml.parts import AGAIN, NEW, SESSION, SIMILAR, promoted_lists
 from ml.person import Met, Person, PersonScorer, Places, read_visit
@@ -93,9 +94,15 @@ class Model:
         }
         sources = frozenset[str]().union(*(item.sources for item in weights.values()))
         stack = Stack(arrays, sources)
+        space = _factor_space(arrays, recipe) if FACTORS in sources else None
         self._scorers = {
             name: PersonScorer(
-                arrays, recipe.choices, item, stack=stack, trend=arrays[f"trend_{name}"]
+                arrays,
+                recipe.choices,
+                item,
+                stack=stack,
+                space=space,
+                trend=arrays[f"trend_{name}"],
             )
             for name, item in weights.items()
         }
@@ -251,6 +258,15 @@ class Model:
     def _places_of(self, product_ids: Collection[str]) -> Places:
         places = (self._place.get(product_id) for product_id in product_ids)
         return np.array([at for at in places if at is not None], dtype=np.int64)
+
+
+def _factor_space(arrays: Arrays, recipe: Recipe) -> FactorSpace:
+    return FactorSpace(
+        arrays["factors"],
+        arrays["known"],
+        regularisation=recipe.choices.factors_regularisation,
+        unobserved_weight=recipe.choices.factors_unobserved_weight,
+    )
 
 
 def _check_arrays(recipe: Recipe, arrays: Arrays) -> None:
