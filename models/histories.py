@@ -6,7 +6,7 @@ They are read from the events, so an event stored now changes the next list.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -41,11 +41,18 @@ class Line(NamedTuple):
     bought: bool
 
 
-def _statement(column: str, only: str = "TRUE", types: str = INTERESTED_TYPES) -> QuickRead:
-    """Write the SELECT of the lines of :people, by the column that names them.
+#: The people of a statement that asks for nothing else.
+_THESE = "unnest(CAST(:people AS text[])) AS person"
 
-    `only` is a condition on the newest events: looked for among all, it could take an age where an
-    anonymous id has very many events that are a user's, and no other.
+
+def _lines_of(
+    column: str, *, people: str = _THESE, only: str = "TRUE", types: str = INTERESTED_TYPES
+) -> str:
+    """Write the SELECT of people and their lines, by the column that names them.
+
+    `people` is a part of FROM with the column `person`. `only` is a condition on the newest events:
+    looked for among all, it could take an age where an anonymous id has very many events that are
+    a user's, and no other.
 
     Only parameters differ from one call to the next, so that a connection plans it once: planning
     over a quarter of a year of partitions takes ten times as long as finding a person's events.
@@ -60,12 +67,11 @@ def _statement(column: str, only: str = "TRUE", types: str = INTERESTED_TYPES) -
         "event_id, user_id, product_id, items, event_type, occurred_at, "
         f"{WEIGHT_OF_EVENT} AS weight"
     )
-    return QuickRead(
-        f"""
+    return f"""
 SELECT person, coalesce(item.product_id, event.product_id) AS product_id, weight,
     CAST(greatest(extract(epoch FROM CAST(:now AS timestamptz) - occurred_at), 0) AS float8),
     event_type IN ({BOUGHT_TYPES}) AS bought
-FROM unnest(CAST(:people AS text[])) AS person CROSS JOIN LATERAL (
+FROM {people} CROSS JOIN LATERAL (
     (SELECT found.*
      FROM unnest(CAST(:lows AS uuid[]), CAST(:highs AS uuid[])) AS span(low, high)
      CROSS JOIN LATERAL (
@@ -79,13 +85,12 @@ FROM unnest(CAST(:people AS text[])) AS person CROSS JOIN LATERAL (
      ORDER BY occurred_at DESC LIMIT :limit)
 ) AS event LEFT JOIN LATERAL jsonb_to_recordset(items) AS item(product_id text) ON true
 WHERE {only} AND coalesce(item.product_id, event.product_id) IS NOT NULL"""
-    )
 
 
 _ALL, _BOUGHT = (
     (
-        _statement("user_id", types=types),
-        _statement("anonymous_id", only="user_id IS NULL", types=types),
+        QuickRead(_lines_of("user_id", types=types)),
+        QuickRead(_lines_of("anonymous_id", only="user_id IS NULL", types=types)),
     )
     for types in (INTERESTED_TYPES, BOUGHT_TYPES)
 )
@@ -98,29 +103,35 @@ def read_histories(
     now: datetime,
     days: int = HISTORY_DAYS,
     bought: bool = False,
+    of_users: Mapping[str, Sequence[Line]] | None = None,
 ) -> dict[int, list[Line]]:
     """Give what each of some people did with products in the last days, newest first.
 
-    With `bought` it is what they bought, however much else they did. At most two statements,
-    however many people are asked for. `connection` should keep the plans of its statements, see
+    With `bought` it is what they bought, however much else they did. `of_users` is what
+    `read_people` read of users already. At most two statements, however many people are asked
+    for. `connection` should keep the plans of its statements, see
     `models.database.make_reader`.
     """
     users: dict[str, list[int]] = defaultdict(list)
     anonymous: dict[str, list[int]] = defaultdict(list)
+    found: dict[int, list[Line]] = {number: [] for number in people}
     for number, person in people.items():
         if person.user_id is not None:
-            users[person.user_id].append(number)
+            if of_users is not None and person.user_id in of_users:
+                found[number].extend(of_users[person.user_id])
+            else:
+                users[person.user_id].append(number)
         for anonymous_id in person.anonymous_ids:
             anonymous[anonymous_id].append(number)
-    found: dict[int, list[Line]] = {number: [] for number in people}
     statements = _BOUGHT if bought else _ALL
     for statement, owners in zip(statements, (users, anonymous), strict=True):
         if not owners:
             continue
         rows = statement.rows(connection, people=list(owners), **_bounds(now, days))
-        for actor_id, *line in rows:
+        for actor_id, product_id, weight, age_s, bought_it in rows:
+            line = Line(product_id, weight, age_s, bought_it)
             for number in owners[actor_id]:
-                found[number].append(Line._make(line))
+                found[number].append(line)
     for lines in found.values():
         lines.sort(key=attrgetter("age_s"))
     return found
@@ -164,28 +175,39 @@ class Known:
     suppressed: bool
 
 
+# Who somebody is and what they did as a user: to wait for one statement is shorter than for two.
 _PEOPLE = QuickRead(
     f"""
-SELECT number, known.user_id, known.anonymous_id,
-    ARRAY(
-        SELECT anonymous_id FROM (
-            SELECT anonymous_id FROM identities WHERE user_id = known.user_id
-            ORDER BY linked_at DESC, anonymous_id LIMIT {LINKS_READ}
-        ) AS newest
-        WHERE NOT EXISTS (SELECT FROM suppressions WHERE digest =
-            sha256(CAST(:anonymous_salt AS bytea) || convert_to(anonymous_id, 'UTF8')))
-    ) AS linked,
-    EXISTS (SELECT FROM suppressions WHERE digest IN (
-        sha256(CAST(:user_salt AS bytea) || convert_to(known.user_id, 'UTF8')),
-        sha256(CAST(:anonymous_salt AS bytea) || convert_to(known.anonymous_id, 'UTF8')))
-    ) AS suppressed
-FROM (
-    SELECT asked.number, asked.anonymous_id, coalesce(asked.user_id, link.user_id) AS user_id
-    FROM unnest(CAST(:numbers AS int[]), CAST(:users AS text[]), CAST(:anonymous AS text[]))
-        AS asked(number, user_id, anonymous_id)
-    LEFT JOIN identities AS link
-        ON asked.user_id IS NULL AND link.anonymous_id = asked.anonymous_id
-) AS known"""
+WITH known AS MATERIALIZED (
+    SELECT number, asked.user_id, asked.anonymous_id,
+        ARRAY(
+            SELECT anonymous_id FROM (
+                SELECT anonymous_id FROM identities WHERE user_id = asked.user_id
+                ORDER BY linked_at DESC, anonymous_id LIMIT {LINKS_READ}
+            ) AS newest
+            WHERE NOT EXISTS (SELECT FROM suppressions WHERE digest =
+                sha256(CAST(:anonymous_salt AS bytea) || convert_to(anonymous_id, 'UTF8')))
+        ) AS linked,
+        EXISTS (SELECT FROM suppressions WHERE digest IN (
+            sha256(CAST(:user_salt AS bytea) || convert_to(asked.user_id, 'UTF8')),
+            sha256(CAST(:anonymous_salt AS bytea) || convert_to(asked.anonymous_id, 'UTF8')))
+        ) AS suppressed
+    FROM (
+        SELECT wish.number, wish.anonymous_id, coalesce(wish.user_id, link.user_id) AS user_id
+        FROM unnest(CAST(:numbers AS int[]), CAST(:users AS text[]), CAST(:anonymous AS text[]))
+            AS wish(number, user_id, anonymous_id)
+        LEFT JOIN identities AS link
+            ON wish.user_id IS NULL AND link.anonymous_id = wish.anonymous_id
+    ) AS asked
+), theirs AS (
+    SELECT DISTINCT user_id AS person FROM known WHERE user_id IS NOT NULL AND NOT suppressed
+)
+SELECT number, user_id, anonymous_id, linked, suppressed,
+    CAST(NULL AS text), CAST(NULL AS float8), CAST(NULL AS float8), CAST(NULL AS boolean)
+FROM known
+UNION ALL
+SELECT NULL, line.person, NULL, NULL, NULL, line.product_id, line.weight, line.age_s, line.bought
+FROM ({_lines_of("user_id", people="theirs")}) AS line(person, product_id, weight, age_s, bought)"""
 )
 
 
@@ -194,15 +216,18 @@ def read_people(
     asked: Mapping[int, tuple[str | None, str | None]],
     *,
     salts: Mapping[str, bytes] | None,
-) -> dict[int, Known]:
+    now: datetime,
+    days: int = HISTORY_DAYS,
+) -> tuple[dict[int, Known], dict[str, list[Line]]]:
     """Find the people behind some (user_id, anonymous_id), with the newest ids linked to them.
 
-    Linked ids that are suppressed themselves are none of theirs.
+    Linked ids that are suppressed themselves are none of theirs. Beside the people stands what
+    those of them who are users did with products in the last days, for `read_histories`.
 
     `salts` are those of `Salts.as_parameters`; without them nobody can be suppressed.
     """
     if not asked:
-        return {}
+        return {}, {}
     rows = _PEOPLE.rows(
         connection,
         numbers=list(asked),
@@ -210,11 +235,16 @@ def read_people(
         anonymous=[anonymous_id for _, anonymous_id in asked.values()],
         user_salt=salts["user_salt"] if salts else None,
         anonymous_salt=salts["anonymous_salt"] if salts else None,
+        **_bounds(now, days),
     )
-    return {
-        number: Known(
-            Person(user_id, tuple({*linked, *([anonymous_id] if anonymous_id else [])})),
-            suppressed,
-        )
-        for number, user_id, anonymous_id, linked, suppressed in rows
-    }
+    known: dict[int, Known] = {}
+    lines: dict[str, list[Line]] = defaultdict(list)
+    for number, user_id, anonymous_id, linked, suppressed, *line in rows:
+        if number is None:
+            lines[user_id].append(Line(*line))
+            continue
+        person = Person(user_id, tuple({*linked, *([anonymous_id] if anonymous_id else [])}))
+        known[number] = Known(person, suppressed)
+        if user_id is not None:
+            lines.setdefault(user_id, [])
+    return known, lines

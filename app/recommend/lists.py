@@ -42,9 +42,10 @@ class Maker:
 
     def make(self, wishes: Sequence[Wish]) -> list[dict[str, Any]]:
         """Make a list for each wish, as plain values of JSON."""
-        people = self._read_people(wishes)
+        days = max(map(self._history_days, wishes))
+        people, of_users = self._read_people(wishes, days=days)
         histories = read_histories(
-            self.connection, people, now=self.now, days=max(map(self._history_days, wishes))
+            self.connection, people, now=self.now, days=days, of_users=of_users
         )
         bought = self._read_bought(people)
         asked = [
@@ -55,19 +56,27 @@ class Maker:
         shelves.learn(name for item in asked for name in _products_of(item))
         return [self._finish(item, shelves) for item in asked]
 
-    def _read_people(self, wishes: Sequence[Wish]) -> dict[int, Person]:
-        """Find out who some wishes are for; of who is suppressed, nobody knows anything."""
+    def _read_people(
+        self, wishes: Sequence[Wish], *, days: int
+    ) -> tuple[dict[int, Person], dict[str, list[Line]]]:
+        """Find out who some wishes are for, and read what users did in the last days.
+
+        Of who is suppressed, nobody knows anything.
+        """
         ids = {
             number: (wish.user_id, wish.anonymous_id)
             for number, wish in enumerate(wishes)
             if wish.is_personal
         }
-        known = read_people(self.connection, ids, salts=self.salts)
-        return {
+        known, of_users = read_people(
+            self.connection, ids, salts=self.salts, now=self.now, days=days
+        )
+        people = {
             number: found.person if wishes[number].linked else Person.of(*ids[number])
             for number, found in known.items()
             if not found.suppressed
         }
+        return people, of_users
 
     def _read_bought(self, people: Mapping[int, Person]) -> dict[int, frozenset[str]]:
         """Read what people bought so lately that it stays out of their lists."""

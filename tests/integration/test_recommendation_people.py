@@ -347,7 +347,9 @@ def test_what_somebody_did_who_opted_out_counts_for_no_user_they_are_linked_to(
         link(opened, "stays", "u")
         suppress(opened, salts, salts.digests(None, ["gone"]), reason=OPT_OUT)
 
-    known = read_people(session.connection(), {0: ("u", None)}, salts=salts.as_parameters())
+    known, _ = read_people(
+        session.connection(), {0: ("u", None)}, salts=salts.as_parameters(), now=NOW
+    )
 
     assert known[0].person == Person("u", ("stays",))
     assert not known[0].suppressed
@@ -360,7 +362,7 @@ def test_of_very_many_linked_ids_the_newest_count(engine: Engine, session: Sessi
     with transaction(engine) as opened:
         link(opened, "new", "u")
 
-    known = read_people(session.connection(), {0: ("u", None)}, salts=None)
+    known, _ = read_people(session.connection(), {0: ("u", None)}, salts=None, now=NOW)
 
     assert len(known[0].person.anonymous_ids) == LINKS_READ
     assert "new" in known[0].person.anonymous_ids
