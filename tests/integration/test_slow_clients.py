@@ -55,6 +55,11 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture
+def slow(clock: Clock) -> SlowClients:
+    return SlowClients(timeout_s=TIMEOUT_S, clock=clock)
+
+
 def send(sender: socket.socket, receiver: socket.socket, data: bytes) -> None:
     # The system counts in milliseconds: two things in one of them have no order.
     threading.Event().wait(0.01)
@@ -71,9 +76,8 @@ def is_ended(client: socket.socket) -> bool:
 
 
 def test_a_request_that_does_not_arrive_is_ended_after_the_timeout(
-    server: Server, clock: Clock
+    server: Server, clock: Clock, slow: SlowClients
 ) -> None:
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
     client, accepted = server.connect()
     send(client, accepted, b"POST")
     first = slow.end_slow()
@@ -88,10 +92,9 @@ def test_a_request_that_does_not_arrive_is_ended_after_the_timeout(
 
 
 def test_a_connection_that_begins_with_its_first_packet_is_ended_too(
-    server: Server, clock: Clock
+    server: Server, clock: Clock, slow: SlowClients
 ) -> None:
     server.listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 5)
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
     client = socket.create_connection(server.listening.getsockname())
     client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
     server.open += [client, server.listening.accept()[0]]
@@ -103,9 +106,8 @@ def test_a_connection_that_begins_with_its_first_packet_is_ended_too(
 
 
 def test_a_request_that_hides_behind_an_answer_is_ended_when_somebody_waits_too_long(
-    server: Server, clock: Clock
+    server: Server, clock: Clock, slow: SlowClients
 ) -> None:
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
     client, accepted = server.connect()
     send(client, accepted, b"a request, and half of the next one")
     send(accepted, client, b"answer")
@@ -118,24 +120,27 @@ def test_a_request_that_hides_behind_an_answer_is_ended_when_somebody_waits_too_
     assert is_ended(client)
 
 
-def test_a_request_that_came_slowly_and_is_worked_on_gets_its_answer(
-    server: Server, clock: Clock
+@pytest.mark.parametrize(
+    ("begins_s", "looks_s"), [(TIMEOUT_S - 5, TIMEOUT_S), (0.0, 2 * TIMEOUT_S)]
+)
+def test_while_a_request_is_worked_on_its_address_is_left_alone(
+    server: Server, clock: Clock, slow: SlowClients, begins_s: float, looks_s: float
 ) -> None:
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
     client, accepted = server.connect()
     send(client, accepted, b"request")
     slow.end_slow()
-    clock.now = TIMEOUT_S - 5
+    clock.now = begins_s
     with slow.working("127.0.0.1"):
-        clock.now = TIMEOUT_S
+        clock.now = looks_s
         during = slow.end_slow()
 
     assert during == 0
     assert not is_ended(client)
 
 
-def test_idle_and_answered_connections_are_left_alone(server: Server, clock: Clock) -> None:
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
+def test_idle_and_answered_connections_are_left_alone(
+    server: Server, clock: Clock, slow: SlowClients
+) -> None:
     idle, _ = server.connect()
     served, accepted = server.connect()
     send(served, accepted, b"request")
@@ -149,9 +154,8 @@ def test_idle_and_answered_connections_are_left_alone(server: Server, clock: Clo
 
 
 def test_connections_that_this_process_made_itself_are_left_alone(
-    server: Server, clock: Clock
+    server: Server, clock: Clock, slow: SlowClients
 ) -> None:
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
     own, accepted = server.connect()
     send(accepted, own, b"notice")
     slow.end_slow()
@@ -161,23 +165,7 @@ def test_connections_that_this_process_made_itself_are_left_alone(
     assert not is_ended(own)
 
 
-def test_while_a_request_is_worked_on_for_long_its_address_is_left_alone(
-    server: Server, clock: Clock
-) -> None:
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
-    client, accepted = server.connect()
-    send(client, accepted, b"request")
-    slow.end_slow()
-    with slow.working("127.0.0.1"):
-        clock.now = 2 * TIMEOUT_S
-        during = slow.end_slow()
-
-    assert during == 0
-    assert not is_ended(client)
-
-
-def test_in_a_crowd_each_has_less_time(server: Server, clock: Clock) -> None:
-    slow = SlowClients(timeout_s=TIMEOUT_S, clock=clock)
+def test_in_a_crowd_each_has_less_time(server: Server, clock: Clock, slow: SlowClients) -> None:
     slow._waiting = dict.fromkeys(range(CROWD), 0.0)
     client, accepted = server.connect()
     send(client, accepted, b"POST")
