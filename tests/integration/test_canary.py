@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 import inbox
 from canary import TOO_OLD_S, Canary, read_arrival, record_arrival
 from door_counts import read_door_counts
+from event_lines import as_json
 from models.database import make_engine
 from models.invariants import check_invariants
 from settings import Settings
@@ -41,6 +42,36 @@ def test_a_canary_that_is_drained_has_arrived(drainer: Drainer, redis_client: re
     assert arrived is not None
     assert arrived.arrived_s >= arrived.sent_s
     assert inbox.read_depth(redis_client).batches == 0
+
+
+@pytest.fixture
+def no_inserts(engine: Engine) -> Iterator[None]:
+    """Turn statements that insert events into nothing; COPY asks no rule."""
+    with engine.begin() as connection:
+        connection.execute(text("CREATE RULE nothing AS ON INSERT TO events DO INSTEAD NOTHING"))
+    yield
+    with engine.begin() as connection:
+        connection.execute(text("DROP RULE nothing ON events"))
+
+
+@pytest.mark.usefixtures("no_inserts")
+def test_a_canary_is_copied_as_events_are(drainer: Drainer, redis_client: redis.Redis) -> None:
+    send_canary(redis_client, now=NOW)
+
+    drainer.drain()
+
+    assert read_arrival(redis_client) is not None
+
+
+def test_a_canary_that_waited_at_an_upgrade_arrives_too(
+    drainer: Drainer, redis_client: redis.Redis
+) -> None:
+    body = as_json(body_of(VIEW))
+    inbox.put(redis_client, body, events=0, days=[NOW.date()], canary=True)
+
+    drainer.drain()
+
+    assert read_arrival(redis_client) is not None
 
 
 def test_nothing_counts_a_canary(
