@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
@@ -185,3 +185,20 @@ def decide_artefact(lists: Mapping[str, Decision], lost: Collection[str] = ()) -
     elif "promoted" in statuses:
         status = "promoted"
     return Decision(status, " ".join(sentences), {})
+
+
+def decide_serving(decision: Decision, refusal: str | None) -> Decision:
+    """Keep a model from being served that takes too much, however good its lists are.
+
+    Parameters
+    ----------
+    decision : Decision
+        Of the artefact.
+    refusal : str or None
+        See `ml.trial.Trial`.
+    """
+    if refusal is None or not decision.promote:
+        return decision
+    return replace(
+        decision, status="rejected", reason=f"{decision.reason} Not promoted: {refusal}."
+    )

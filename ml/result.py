@@ -48,6 +48,8 @@ class TrainingResult:
     num_products, num_interactions, num_people_tested : int
     seconds : dict
         Stage → seconds it took.
+    list_ms : float
+        Processor time of a list, see `ml.trial.Trial`; 0 when skipped.
     artefact : bytes or None
         Also there when rejected, so that it can be promoted by hand; None when skipped.
     manifest : dict
@@ -64,6 +66,7 @@ class TrainingResult:
     intervals: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    list_ms: float = 0.0
     artefact: bytes | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
 

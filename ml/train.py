@@ -18,7 +18,7 @@ from ml.budget import Budget, Stopwatch, give_back_memory
 from ml.catalogue import align_catalogue, list_products
 from ml.content import ContentNeighbours, without_ratings
 from ml.dataset import DAY_S, Interactions
-from ml.gate import TITLES, decide_artefact
+from ml.gate import TITLES, decide_artefact, decide_serving
 from ml.judge import Judgement, fit_contestants, judge_list
 from ml.parallel import run_all, single_threaded_blas
 from ml.parts import SIMILAR, promoted_lists
@@ -31,6 +31,7 @@ from ml.similar import make_similar
 from ml.sources import ProductWords, fit_sources, most_ease_products
 from ml.splits.split import Split, draw_people, met_matrix
 from ml.splits.window import choose_window_days
+from ml.trial import try_model
 from ml.tune import tune_choices
 from ml.unmet_choice import choose_unmet_order, hide_products
 from ml.weights import MOST_LEARNED_FROM, Learned, learn_weights
@@ -176,6 +177,10 @@ def _train(
         manifest = build_manifest(known, questions, recipe, decision, figures, now, seed)
         arrays = model_arrays(recipe, sources, similar, content, products, known.product_ids)
         artefact = pack(arrays, manifest)
+        manifest = describe(artefact, manifest)
+        trial = try_model(artefact, manifest, known, now=now.timestamp(), seed=seed)
+        decision = decide_serving(decision, trial.refusal)
+        manifest |= {"status": decision.status, "reason": decision.reason}
     return TrainingResult(
         decision.status,
         decision.reason,
@@ -183,8 +188,9 @@ def _train(
         known.shape[1],
         num_people_tested=len(questions[0].test.people),
         seconds=watch.seconds,
+        list_ms=trial.list_ms,
         artefact=artefact,
-        manifest=describe(artefact, manifest),
+        manifest=manifest,
         **figures,
     )
 
