@@ -10,12 +10,14 @@ from app.blueprint import ArgumentsParser
 
 #: So many queries are remembered, none of them longer.
 _MOST, _MOST_BYTES = 256, 256
+_PERSON = b"anonymous_id"
 
 
 class RememberingParser(ArgumentsParser):
     """webargs' parser; what a schema made of a short query is remembered.
 
-    Only for schemas that make the same of the same query at any time.
+    Only for schemas that make the same of the same query at any time. A query that names somebody
+    is not remembered: it hardly comes again.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -27,7 +29,7 @@ class RememberingParser(ArgumentsParser):
     ) -> Any:
         """Check what a view is asked with; the dictionary is the view's own. Aborts as webargs."""
         query = request.query_string
-        if location != "query" or len(query) > _MOST_BYTES:
+        if location != "query" or len(query) > _MOST_BYTES or _PERSON in query:
             return super().parse(argmap, req, location=location, **options)
         made = self._made.get((argmap, query))
         if made is None:

@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.exceptions import UnprocessableEntity
 
 from app.recommend.queries import RememberingParser
-from app.schemas.recommendations import PersonQuery, ProductQuery
+from app.schemas.recommendations import PersonQuery, ProductQuery, SessionQuery
 
 PERSON, PRODUCT = PersonQuery(), ProductQuery()
 
@@ -63,3 +63,10 @@ def test_many_and_long_queries_take_no_more_room():
     assert parse(parser, f"exclude={long}")["left_out"] == long.split(",")
     assert len(parser._made) <= 256
     assert all(len(query) <= 256 for _, query in parser._made)
+
+
+def test_a_query_that_names_somebody_is_not_remembered():
+    parser = RememberingParser()
+
+    assert parse(parser, "anonymous_id=me", schema=SessionQuery())["anonymous_id"] == "me"
+    assert parser._made == {}
