@@ -57,9 +57,9 @@ def limit_requests(app: Flask, settings: Settings) -> None:
 
 
 class _ApiLimiter(Limiter):
-    """Flask-Limiter's, which passes over exempt requests before it does anything for them.
+    """Flask-Limiter's, but exempt requests are passed over before anything is done for them.
 
-    It asks its filters after a tenth of what a short answer takes.
+    The library asks its filters late: by then a tenth of the time of a short answer is gone.
     """
 
     def _check_request_limit(self, *args: Any, **kwargs: Any) -> None:
