@@ -9,6 +9,7 @@ from structlog.contextvars import bind_contextvars, unbind_contextvars
 from werkzeug.wsgi import ClosingIterator
 
 from app.request_id import choose_request_id
+from leaving import LEAVING
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
@@ -17,6 +18,7 @@ _ALWAYS = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referr
 #: Unless the answer has its own.
 _CACHE = ("Cache-Control", "no-store")
 _POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+_CLOSE = ("Connection", "close")
 _HSTS = ("Strict-Transport-Security", "max-age=31536000")
 
 
@@ -36,6 +38,8 @@ class AnswerHeaders:
         added = [*_ALWAYS, ("X-Request-ID", request_id)]
         if self._behind_proxy and _came_by_https(environ):
             added.append(_HSTS)
+        if LEAVING.is_set():
+            added.append(_CLOSE)
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             names = [name for name, _ in headers]

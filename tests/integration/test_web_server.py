@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,31 @@ def test_all_web_processes_take_connections_from_one_socket(settings):
 
 def _sockets(process: psutil.Process) -> set[int]:
     return {item.stat().st_ino for item in Path(f"/proc/{process.pid}/fd").iterdir()}
+
+
+def test_who_keeps_a_connection_is_asked_to_close_it_before_its_process_ends(settings):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as held,
+        web_server(settings, held) as process,
+        closing(http.client.HTTPConnection(*held.getsockname(), timeout=60)) as client,
+    ):
+        first = _asks_to_close(client)
+        process.send_signal(signal.SIGHUP)
+        while not _asks_to_close(client):
+            pass
+        # The client connects anew. Until it has ended, the old process may take that too.
+        while _asks_to_close(client):
+            pass
+
+    assert first is False
+
+
+def _asks_to_close(client: http.client.HTTPConnection) -> bool:
+    client.request("GET", "/healthz")
+    answer = client.getresponse()
+    answer.read()
+    assert answer.status == 200
+    return answer.getheader("Connection") == "close"
 
 
 def test_a_client_that_falls_silent_is_ended(settings):
