@@ -18,8 +18,8 @@ class Budget:
         From the first look at the data to packing. What has begun is finished; when a third of
         them is spent tuning tries nothing more, and nothing else looks at the clock.
     memory_bytes : int
-        Of the whole process. Reading keeps to its share of it, and EASE to what all else
-        leaves; nothing else asks.
+        Of the whole process. Reading keeps to its share of it, and what the sources learn to
+        what `ml.sizes` says; nothing else asks.
     """
 
     seconds: float

@@ -22,7 +22,8 @@ from ml.parts import AGAIN, NEW, SIMILAR
 from ml.recipe import Recipe
 from ml.scoring import ListScorer, SignalScorer
 from ml.signals import FACTORS, SOURCES, TABLES, signal_name
-from ml.sources import ProductWords, fit_sources, most_ease_products
+from ml.sizes import choose_sizes
+from ml.sources import ProductWords, fit_sources
 from ml.splits import ColdProducts, SimilarProducts, Split, draw_people
 from ml.tune import tune_choices
 from ml.unmet_choice import choose_unmet_order
@@ -79,9 +80,9 @@ def _hold(
     progress: Callable[[str, float], None],
 ) -> Contest:
     products = align_catalogue(catalogue, split.train.product_ids)
-    words = ProductWords.of(products)
-    most = most_ease_products(budget, num_interactions=len(split.train))
-    options: dict[str, Any] = {"max_ease_products": most, "seed": seed}
+    sizes = choose_sizes(budget, num_interactions=len(split.train), num_products=len(products))
+    words = ProductWords.of(products, neighbours=sizes.neighbours["words"])
+    options: dict[str, Any] = {"sizes": sizes, "seed": seed}
     protocol = split.source
     assert protocol is not None
     # What ranks products that nobody met was learned from products that somebody did.

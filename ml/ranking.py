@@ -12,6 +12,8 @@ IntTable = npt.NDArray[np.int32]
 FloatTable = npt.NDArray[np.float32]
 
 CELLS_PER_BLOCK = 4_000_000
+#: Scores of people are made, signal by signal, in about so many arrays that live at once.
+SCORING_ARRAYS = 4
 # Where one of so many columns is wanted most can be passed over at a glance.
 WIDE = 200
 
@@ -115,7 +117,10 @@ def _may_be_best(
     return kept
 
 
-def blocks(num_rows: int, num_columns: int) -> list[slice]:
-    """Cut rows into slices of about `CELLS_PER_BLOCK` dense cells each (16 MB of float32)."""
-    step = max(1, CELLS_PER_BLOCK // max(num_columns, 1))
+def blocks(num_rows: int, num_columns: int, *, arrays: int = 1) -> list[slice]:
+    """Cut rows into slices of which so many arrays have `CELLS_PER_BLOCK` dense cells, about.
+
+    These are 16 MB of float32.
+    """
+    step = max(1, CELLS_PER_BLOCK // (max(num_columns, 1) * arrays))
     return [slice(start, min(start + step, num_rows)) for start in range(0, num_rows, step)]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ml.dataset import Interactions
 from ml.memory import MEMORIES
 from ml.parallel import run_all
-from ml.ranking import IntTable, blocks, top_k_entries
+from ml.ranking import SCORING_ARRAYS, IntTable, blocks, top_k_entries
 from ml.recipe import ListWeights
 from ml.remembered import Remembered
 from ml.signals import FACTORS, OWN, SIGNALS, FloatArray, scale, weigh
@@ -219,7 +219,7 @@ def rank_neighbours(
                 value += weigh(share, *weights.signals[signal])
         return top_k_entries(row, column, value, len(people), width)
 
-    parts = run_all(partial(rank, rows) for rows in blocks(*given.shape))
+    parts = run_all(partial(rank, rows) for rows in blocks(*given.shape, arrays=SCORING_ARRAYS))
     index = np.concatenate([np.full((0, width), -1, np.int32), *(part[0] for part in parts)])
     score = np.concatenate([np.zeros((0, width), np.float32), *(part[1] for part in parts)])
     return index, _between_0_and_1(index, score)

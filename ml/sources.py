@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
-from ml.budget import Budget, give_back_memory
+from ml.budget import give_back_memory
 from ml.cold import find_kin
 from ml.dataset import DAY_S, Interactions, decay
-from ml.estimators.ease import EASE, estimate_memory_bytes
+from ml.estimators.ease import EASE
 from ml.estimators.factors import ImplicitFactors
 from ml.estimators.knn import ItemKNN
 from ml.estimators.rp3 import RP3Beta
@@ -28,19 +28,11 @@ from ml.ranking import FloatTable
 from ml.recipe import Choices
 from ml.remembered import Remembered
 from ml.signals import FACTORS, OWN, TABLES, TRENDS
+from ml.sizes import NEIGHBOURS, SERVED_NEIGHBOURS, Sizes
 
-#: Neighbours learned per product: similar products are made of them.
-NEIGHBOURS = {"ease": 300, "knn": 200, "baskets": 200, "rp3": 200, "sequences": 200, "words": 100}
-#: Neighbours kept for lists of people; the artefact's size grows with them.
-SERVED_NEIGHBOURS = {
-    "ease": 100, "knn": 50, "baskets": 50, "rp3": 50, "sequences": 50, "words": 30
-}  # fmt: skip
 NUM_FACTORS = 64
 BASKET_HALF_LIFE_DAYS = 60.0
-MEMORY_FOR_EASE = 0.5
-#: What else lives while EASE is learned, measured: the libraries, and what is made of interactions.
-BYTES_OF_LIBRARIES = 250_000_000
-BYTES_OF_AN_INTERACTION = 100
+_LARGEST = Sizes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +104,10 @@ class ProductWords:
     neighbours: ItemTable
 
     @classmethod
-    def of(cls, products: pd.DataFrame) -> Self:
+    def of(cls, products: pd.DataFrame, *, neighbours: int = NEIGHBOURS["words"]) -> Self:
         """Read the words of a catalogue from `ml.catalogue.align_catalogue`."""
         features = word_features(products)
-        return cls(features, WordNeighbours(NEIGHBOURS["words"]).fit(features))
+        return cls(features, WordNeighbours(neighbours).fit(features))
 
 
 def fit_sources(
@@ -125,7 +117,7 @@ def fit_sources(
     *,
     now: float,
     only: Collection[str] | None = None,
-    max_ease_products: int = 12_000,
+    sizes: Sizes = _LARGEST,
     seed: int = 0,
 ) -> Sources:
     """Learn every source from what was met before `now`.
@@ -139,8 +131,7 @@ def fit_sources(
         Unix seconds from which ages are counted.
     only : collection of str, optional
         Sources to fit; by default all.
-    max_ease_products : int
-        EASE learns the most popular products alone where there are more.
+    sizes : Sizes
     seed : int
         Of the factors.
     """
@@ -151,7 +142,7 @@ def fit_sources(
     def fit(name: str) -> ItemTable | ImplicitFactors:
         if name == FACTORS:
             return fit_factors(choices, strengths, seed)
-        return fit_table(name, choices, train, strengths, words, now, max_ease_products)
+        return fit_table(name, choices, train, strengths, words, now, sizes)
 
     # The longest first, so that both threads end at about the same time.
     names = [name for name in (FACTORS, *TABLES) if name in wanted]
@@ -193,12 +184,12 @@ def fit_table(
     strengths: Any,
     words: ProductWords | None,
     now: float,
-    max_ease_products: int,
+    sizes: Sizes,
 ) -> ItemTable:
     """Learn one table; see `fit_sources`. Only "words" needs the words."""
-    k = NEIGHBOURS[name]
+    k = sizes.neighbours[name]
     if name == "ease":
-        return fit_ease(choices, train, strengths, now=now, max_products=max_ease_products)
+        return fit_ease(choices, train, strengths, k, now=now, max_products=sizes.ease_products)
     if name == "knn":
         return ItemKNN(k, metric=choices.knn_metric, min_people=1).fit(strengths)
     if name == "baskets":
@@ -241,7 +232,7 @@ def basket_strengths(train: Interactions, now: float) -> Any:
 
 
 def fit_ease(
-    choices: Choices, train: Interactions, strengths: Any, *, now: float, max_products: int
+    choices: Choices, train: Interactions, strengths: Any, k: int, *, now: float, max_products: int
 ) -> ItemTable:
     """Learn EASE, of the most popular products alone where there are more than `max_products`."""
     if choices.ease_half_life_days is not None:
@@ -257,26 +248,10 @@ def fit_ease(
     chosen = np.sort(order[: min(max_products, int((people > 0).sum()))])
     if len(chosen) == 0:
         return WordNeighbours(1).fit(csr_array((len(people), 1), dtype=np.float32))
-    table = EASE(choices.ease_regularisation, k=NEIGHBOURS["ease"], max_products=len(chosen)).fit(
+    table = EASE(choices.ease_regularisation, k=k, max_products=len(chosen)).fit(
         strengths[:, chosen]
     )
     return table if len(chosen) == len(people) else _widen(table, chosen, len(people))
-
-
-def most_ease_products(
-    budget: Budget | None, *, num_interactions: int = 0, most: int = 12_500
-) -> int:
-    """Return how many products EASE may learn with the memory that all else leaves.
-
-    That is half of the budget at most, and what 500 products need at least.
-    """
-    if budget is None:
-        return most
-    beside = BYTES_OF_LIBRARIES + BYTES_OF_AN_INTERACTION * num_interactions
-    allowed = min(MEMORY_FOR_EASE * budget.memory_bytes, budget.memory_bytes - beside)
-    while most > 500 and estimate_memory_bytes(most) > allowed:
-        most = most * 9 // 10
-    return most
 
 
 def fit_factors(choices: Choices, strengths: Any, seed: int) -> ImplicitFactors:

@@ -28,7 +28,8 @@ from ml.result import TrainingResult, build_manifest, judged_figures, model_arra
 from ml.scoring import SignalScorer
 from ml.signals import FACTORS, SIGNALS, TABLES
 from ml.similar import make_similar
-from ml.sources import ProductWords, fit_sources, most_ease_products
+from ml.sizes import Sizes, choose_sizes
+from ml.sources import ProductWords, fit_sources
 from ml.splits.split import Split, draw_people, met_matrix
 from ml.splits.window import choose_window_days
 from ml.trial import try_model
@@ -85,8 +86,7 @@ def train(
         The parts in that manifest. What it does not serve the candidate need
         not do as well.
     budget : Budget, optional
-        Of time, what tuning may take is a share; of memory, EASE takes what all else leaves,
-        half at most.
+        Of time, what tuning may take is a share; of memory, see `ml.sizes`.
     progress : callable, optional
         Called with the name of each stage as it begins, and the share of the whole that is done.
     """
@@ -119,15 +119,17 @@ def _train(
     champion_parts: Mapping[str, Any] | None,
     watch: _Watch,
 ) -> TrainingResult:
+    sizes = choose_sizes(
+        watch.stopwatch.budget, num_interactions=len(known), num_products=known.shape[1]
+    )
     with watch.stage("content"):
         products = align_catalogue(catalogue, known.product_ids)
-        content, words = read_content(products)
+        content, words = read_content(products, sizes)
         window_s = choose_window_days(known) * DAY_S
         questions = choose_questions(known, window_s=window_s, seed=seed)
     if not questions:
         return TrainingResult("skipped", decide_artefact({}).reason, len(known), known.shape[1])
-    most = most_ease_products(watch.stopwatch.budget, num_interactions=len(known))
-    options = {"max_ease_products": most, "seed": seed}
+    options: dict[str, Any] = {"sizes": sizes, "seed": seed}
     with watch.stage("tune"):
         choices = tune_choices(
             questions[0].validation(),
@@ -195,11 +197,14 @@ def _train(
     )
 
 
-def read_content(products: pd.DataFrame) -> tuple[ContentNeighbours, ProductWords]:
+def read_content(products: pd.DataFrame, sizes: Sizes) -> tuple[ContentNeighbours, ProductWords]:
     """Learn what the catalogue says of each product."""
     content = ContentNeighbours(NUM_CONTENT)
     fitted: list[Any] = run_all(
-        (partial(content.fit, products), partial(ProductWords.of, products))
+        (
+            partial(content.fit, products),
+            partial(ProductWords.of, products, neighbours=sizes.neighbours["words"]),
+        )
     )
     return fitted[0], fitted[1]
 

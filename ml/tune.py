@@ -18,6 +18,7 @@ from ml.recipe import Choices
 from ml.remembered import Remembered
 from ml.scoring import SignalScorer
 from ml.signals import FACTORS, OWN
+from ml.sizes import Sizes
 from ml.sources import Sources, fit_factors, fit_table
 from ml.splits.split import Split, draw_people
 
@@ -73,7 +74,7 @@ def tune_choices(
     sources: Sequence[str],
     watch: Stopwatch,
     tell: Callable[[str], None],
-    max_ease_products: int,
+    sizes: Sizes,
     seed: int,
 ) -> Choices:
     """Choose by NDCG@10, one thing after the other; the first of a grid where nothing is better.
@@ -91,7 +92,7 @@ def tune_choices(
         Of the whole training.
     tell : callable
         Called with what is tuned next.
-    max_ease_products : int
+    sizes : Sizes
     seed : int
         Draws the people to tune by, and begins the factors.
     """
@@ -104,10 +105,10 @@ def tune_choices(
     choices = _best(choices, _half_lives(split, remembered, choices))
     if len(np.unique(split.train.weight)) > 1:
         tell("weights")
-        choices = _best(choices, _exponents(split, remembered, choices))
+        choices = _best(choices, _exponents(split, remembered, choices, sizes))
     strengths = remembered.strengths(Memory(), choices.weight_exponent)
     del remembered
-    num_ease = min(max_ease_products, split.train.shape[1])
+    num_ease = min(sizes.ease_products, split.train.shape[1])
     spendable_s = watch.elapsed_s() + TUNING_SHARE * watch.left_s()
     for source in [name for name in GRIDS if name in sources]:
         tell(source)
@@ -121,7 +122,7 @@ def tune_choices(
                 break
             part = grid[len(judged) : len(judged) + at_once]
             judged += run_all(
-                partial(_judge, source, choices, changes, split, strengths, max_ease_products, seed)
+                partial(_judge, source, choices, changes, split, strengths, sizes, seed)
                 for changes in part
             )
         choices = _best(choices, judged)
@@ -134,11 +135,11 @@ def _judge(
     changes: dict[str, Any],
     split: Split,
     strengths: Any,
-    max_ease_products: int,
+    sizes: Sizes,
     seed: int,
 ) -> tuple[float, dict[str, Any]]:
     changed = replace(choices, **changes)
-    fitted = _fit_one(source, changed, split, strengths, max_ease_products, seed)
+    fitted = _fit_one(source, changed, split, strengths, sizes, seed)
     return _ndcg(fitted, split, JUDGED_BY[source]), changes
 
 
@@ -147,14 +148,14 @@ def _fit_one(
     choices: Choices,
     split: Split,
     strengths: Any,
-    max_ease_products: int,
+    sizes: Sizes,
     seed: int,
 ) -> Sources:
     """Fit one source alone."""
     if source == FACTORS:
         factors = fit_factors(choices, strengths, seed)
         return Sources(choices, {}, factors, {}, NO_SHARES, NONE_KNOWN, None)
-    table = fit_table(source, choices, split.train, strengths, None, split.cut, max_ease_products)
+    table = fit_table(source, choices, split.train, strengths, None, split.cut, sizes)
     return Sources(choices, {source: table}, None, {}, NO_SHARES, NONE_KNOWN, None)
 
 
@@ -178,13 +179,13 @@ def _same_for_all(
 
 
 def _exponents(
-    split: Split, remembered: Remembered, choices: Choices
+    split: Split, remembered: Remembered, choices: Choices, sizes: Sizes
 ) -> Iterator[tuple[float, dict[str, Any]]]:
     """Compare by neighbours over walks, which are quick, and by what people did themselves."""
     for exponent in WEIGHT_EXPONENTS:
         candidate = replace(choices, weight_exponent=exponent)
         strengths = remembered.strengths(Memory(), exponent)
-        fitted = _fit_one("rp3", candidate, split, strengths, 0, 0)
+        fitted = _fit_one("rp3", candidate, split, strengths, sizes, 0)
         signals = ["rp3_months"] if split.exclude_seen else ["rp3_months", f"{OWN}_months"]
         scores = [_ndcg(fitted, split, signal) for signal in signals]
         yield sum(scores), {"weight_exponent": exponent}

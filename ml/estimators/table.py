@@ -75,6 +75,8 @@ class ItemTable(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"k must be >= 1, got {k}")
         few = copy.copy(self)
         few.k = min(k, self.k)
+        if k >= self.k:
+            return few
         lengths = np.diff(self._matrix.indptr)
         kept = _places(self._matrix) < k
         starts = np.concatenate(([0], np.cumsum(np.minimum(lengths, k))))

@@ -18,6 +18,7 @@ from ml.parts import NEW, SESSION, SIMILAR
 from ml.questions import choose_questions
 from ml.recipe import Choices, ListWeights, Recipe
 from ml.similar import make_similar, rank_similar
+from ml.sizes import Sizes
 from ml.sources import ProductWords
 from ml.splits.similar import products_given
 from ml.splits.split import met_matrix
@@ -177,7 +178,7 @@ def test_the_best_signal_is_a_baseline_even_where_no_list_needs_its_source(asked
         words,
         content,
         None,
-        {"max_ease_products": 100, "seed": 0},
+        {"sizes": Sizes(ease_products=100), "seed": 0},
     )
 
     for judgement in judged.values():

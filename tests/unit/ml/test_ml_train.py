@@ -17,11 +17,10 @@ import pytest
 from ml.artefact import unpack
 from ml.budget import Budget
 from ml.dataset import build_interactions
-from ml.estimators.ease import estimate_memory_bytes
 from ml.parts import AGAIN, LISTS, NEW, SESSION, SIMILAR
 from ml.recipe import Choices, ListWeights, Recipe
 from ml.serving import Met, Model
-from ml.train import STAGES, most_ease_products, train
+from ml.train import STAGES, train
 
 ROOT = Path(__file__).parents[3]
 NOTHING = pd.DataFrame({"product_id": []})
@@ -216,14 +215,6 @@ def test_a_training_that_may_take_no_time_still_ends_with_a_model(lively_shop, r
     assert hurried.status in ("promoted", "rejected")
     assert set(hurried.parts) == set(result.parts)
     assert len(serve(hurried).popular(5)) == 5
-
-
-def test_the_memory_that_ease_may_take_bounds_its_products():
-    assert most_ease_products(None) == most_ease_products(Budget(1, 100 * GIGABYTE)) == 12_500
-    some = most_ease_products(Budget(1, GIGABYTE))
-    assert 400 < most_ease_products(Budget(1, 1)) < some < 12_500
-    assert estimate_memory_bytes(some) <= GIGABYTE / 2
-    assert most_ease_products(Budget(1, GIGABYTE), num_interactions=5_000_000) < some
 
 
 def test_what_happens_after_now_is_left_out(lively_shop, noon):

@@ -13,6 +13,7 @@ from ml.memory import Memory
 from ml.recipe import Choices
 from ml.remembered import Remembered
 from ml.signals import FACTORS, TABLES
+from ml.sizes import Sizes
 from ml.splits import TimeWindow
 from ml.tune import FEWEST_PEOPLE, GRIDS, HALF_LIVES, tune_choices
 
@@ -31,7 +32,7 @@ def tune(split, *, watch=None, sources=SOURCES, told=None):
         sources=sources,
         watch=watch or Stopwatch(),
         tell=(told if told is not None else []).append,
-        max_ease_products=100,
+        sizes=Sizes(ease_products=100),
         seed=0,
     )
 
