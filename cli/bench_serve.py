@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import tempfile
@@ -21,9 +20,8 @@ from bench.machine import describe_machine
 from cli.bench_options import FiniteRange, as_json_option, number_option, seed_option
 from cli.installation import installation
 from cli.progress import progress_bar
-from cli.servers.environment import environment_of
 from cli.servers.process import last_lines
-from cli.stack import ROOT, ask_ready, programs_for
+from cli.stack import ROOT, ask_ready, plain_environment, programs_for
 from settings import Settings
 
 #: Seconds at the beginning that do not count: connections are made and plans are cached.
@@ -71,10 +69,9 @@ def web_server(settings: Settings) -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="mr-") as folder:
         log = Path(folder) / "web.log"
         command = programs_for(served, Path(folder))[0].command
-        environment = {**os.environ, **environment_of(served), "PYTHONPATH": str(ROOT)}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=output, stderr=output
+                command, cwd=ROOT, env=plain_environment(served), stdout=output, stderr=output
             )
         try:
             _wait_until_ready(served, process, log)

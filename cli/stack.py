@@ -191,12 +191,19 @@ def allow_files(wanted: int) -> None:
 def environment_for(settings: Settings, secrets: Secrets) -> dict[str, str]:
     """Give the processes' environment; a password on flower's command line would be public."""
     return {
+        **plain_environment(settings),
+        "FLOWER_BASIC_AUTH": f"admin:{secrets.admin_password}",
+    }
+
+
+def plain_environment(settings: Settings) -> dict[str, str]:
+    """Give what the environment of each process needs, flower aside."""
+    return {
         **ARENAS,
         **os.environ,
         **environment_of(settings),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
-        "FLOWER_BASIC_AUTH": f"admin:{secrets.admin_password}",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine
@@ -12,6 +13,7 @@ from bench.serve import MIX, measure, questions
 from cli.bench_serve import web_server
 from cli.main import millrace
 from cli.servers.environment import environment_of
+from cli.stack import ARENAS
 from settings import Settings
 from tests.builders import store_events
 from tests.integration.test_recommendations import catalogue, look, numbered
@@ -37,6 +39,13 @@ def test_every_request_is_answered_and_counted(served: Settings, engine: Engine)
     assert {timing.kind for timing in timings} == set(MIX)
     assert [timing.errors for timing in timings] == [0] * len(timings)
     assert all(timing.p50_ms <= timing.p90_ms <= timing.p99_ms for timing in timings)
+
+
+def test_the_web_server_runs_in_the_environment_of_run(served: Settings) -> None:
+    servers = [child for child in psutil.Process().children() if "serve" in child.cmdline()]
+
+    (server,) = servers
+    assert ARENAS.items() <= server.environ().items()
 
 
 def test_an_answer_that_is_no_list_is_an_error(served: Settings, engine: Engine) -> None:
