@@ -55,6 +55,7 @@ class SlowClients:
         self._waiting: dict[int, float] = {}
         self._working: dict[int, tuple[str, float]] = {}
         self._seen: dict[int, tuple[int, float]] = {}
+        self._somebody_waits = threading.Event()
         self._lock = threading.Lock()
         self._pid: int | None = None
 
@@ -64,6 +65,8 @@ class SlowClients:
         if self._pid != os.getpid():
             self._start()
         self._waiting[get_ident()] = self._clock()
+        if not self._somebody_waits.is_set():
+            self._somebody_waits.set()
         try:
             yield
         finally:
@@ -123,7 +126,13 @@ class SlowClients:
 
     def _watch(self) -> None:
         while True:
+            self._somebody_waits.wait()
             time.sleep(LOOK_EVERY_S)
+            if not self._waiting:
+                self._somebody_waits.clear()
+                # Whoever came before this line found it set.
+                if self._waiting:
+                    self._somebody_waits.set()
             oldest = min(list(self._waiting.values()), default=self._clock())
             # Hardly ever: bodies arrive with their headers.
             if self._clock() - oldest < LOOK_EVERY_S:
